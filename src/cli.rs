@@ -1,0 +1,41 @@
+//! The command line: one file per subcommand.
+
+mod check;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// An identity-aware reverse proxy in front of ClickHouse's HTTP interface.
+#[derive(Parser)]
+#[command(name = "keyhouse", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve, until SIGTERM.
+    Serve(serve::Arguments),
+    /// Check config and policies, and tell all mistakes.
+    Check(check::Arguments),
+}
+
+/// Runs what the command line says.
+pub fn run() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+    }
+}
+
+/// Says the mistakes of a config as people read them.
+fn tell(problems: &crate::config::Problems) {
+    for problem in problems.iter() {
+        eprintln!("{}: {}", problem.key, problem.says);
+    }
+    let count = problems.len();
+    eprintln!("{count} mistake{}", if count == 1 { "" } else { "s" });
+}

@@ -1,0 +1,49 @@
+//! What the operator wrote, checked until nothing is left to validate.
+//!
+//! `written` is the file's shape, `checked` what the rooms are built from, `problems` every mistake of one run.
+
+pub mod checked;
+pub mod problems;
+pub mod secret;
+pub mod written;
+
+pub use checked::{
+    Cluster, Config, Endpoint, Http2Limits, KeySource, Limits, Listener, OnFailure, Provider, RecordTarget, StatementForm, TlsFiles, UpstreamUser,
+};
+pub use problems::{Problem, Problems};
+pub use secret::Secret;
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+/// Reads and checks a config file. What could be made of it is returned also beside mistakes, so that the policies can
+/// be checked in the same run; only without any may it be run.
+pub fn load(file: &Path, problems: &mut Problems) -> Option<Config> {
+    let written: written::Config = read_yaml(file, problems)?;
+    checked::check(written, file.parent().unwrap_or(Path::new(".")), problems)
+}
+
+/// Reads one YAML file into its written form. Unknown keys are all reported; a value of the wrong shape ends the
+/// reading, with its place in the file.
+pub fn read_yaml<T: DeserializeOwned>(file: &Path, problems: &mut Problems) -> Option<T> {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => {
+            problems.add(file.display(), format!("cannot be read ({error}); write a file that this user may read"));
+            return None;
+        }
+    };
+    let mut unknown = Vec::new();
+    let read = serde_saphyr::with_deserializer_from_str(&text, |deserializer| {
+        serde_ignored::deserialize(deserializer, |path| unknown.push(path.to_string()))
+    });
+    for key in unknown {
+        problems.add(at(file, &key.replace(".?", "")), "is not a key that Keyhouse knows; remove it or see the README's table");
+    }
+    read.map_err(|error| problems.add(file.display(), error.to_string().trim_end().to_owned())).ok()
+}
+
+fn at(file: &Path, key: &str) -> String {
+    format!("{}: {key}", file.display())
+}

@@ -1,0 +1,518 @@
+//! The config with nothing left to validate: typed times, sizes, addresses and secrets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use http::Uri;
+
+use super::problems::Problems;
+use super::secret::Secret;
+use super::written;
+pub use super::written::{OnFailure, StatementForm};
+
+/// The whole config. Made by [`check`]; only run it when `check` found no problem.
+#[derive(Debug)]
+pub struct Config {
+    /// The address that callers use.
+    pub public_url: Option<String>,
+    /// Where callers come in.
+    pub listeners: Vec<Listener>,
+    /// Where health, readiness and metrics are.
+    pub admin: SocketAddr,
+    /// Who issues tokens.
+    pub providers: Vec<Provider>,
+    /// Clusters by name.
+    pub clusters: BTreeMap<String, Cluster>,
+    /// Credentials by name.
+    pub users: BTreeMap<String, UpstreamUser>,
+    /// Every name under `clickhouse.users`, also of those with a mistake: policies refer to them.
+    pub user_names: BTreeSet<String>,
+    /// The folder of the policy files.
+    pub policies: PathBuf,
+    /// Where records go.
+    pub record_to: RecordTarget,
+    /// How statements stand in records.
+    pub statement_form: StatementForm,
+    /// What happens when a record cannot be written.
+    pub on_failure: OnFailure,
+    /// What a stranger may take.
+    pub limits: Limits,
+}
+
+/// One listening address.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Certificate and key; plain HTTP without.
+    pub tls: Option<TlsFiles>,
+}
+
+/// Certificate and key.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// The chain, PEM.
+    pub certificate: PathBuf,
+    /// The key, PEM.
+    pub key: PathBuf,
+}
+
+/// One identity provider.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    /// Its name in the config.
+    pub name: String,
+    /// Its `iss`.
+    pub issuer: String,
+    /// Our audiences at it.
+    pub audiences: Vec<String>,
+    /// Where its keys come from.
+    pub keys: KeySource,
+    /// Authorities to trust for it.
+    pub ca_file: Option<PathBuf>,
+    /// Algorithms by their JOSE names; the identity room's own list where nothing is said.
+    pub algorithms: Option<Vec<String>>,
+    /// How far clocks may differ.
+    pub clock_skew: Duration,
+    /// The longest life of a token.
+    pub max_token_lifetime: Duration,
+    /// The longest token, in bytes.
+    pub max_token_size: usize,
+    /// The claim that names the caller.
+    pub username_claim: String,
+    /// The claim that lists groups.
+    pub groups_claim: Option<String>,
+    /// How often keys are fetched.
+    pub refresh: Duration,
+    /// An unknown key fetches at most once in this time.
+    pub cooldown: Duration,
+    /// How long keys serve without a successful fetch.
+    pub max_stale: Duration,
+}
+
+/// Where a provider's keys come from.
+#[derive(Debug, Clone)]
+pub enum KeySource {
+    /// Discovery at this address names them.
+    Discovery(Uri),
+    /// They are at this address.
+    Address(Uri),
+    /// They are in this file.
+    File(PathBuf),
+}
+
+/// One cluster.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// Its nodes.
+    pub nodes: Vec<Endpoint>,
+    /// Authorities to trust for it.
+    pub ca_file: Option<PathBuf>,
+    /// For a connection with its handshake.
+    pub connect_timeout: Duration,
+    /// Until the answer begins.
+    pub answer_timeout: Duration,
+    /// Between two pieces of an answer.
+    pub stall_timeout: Duration,
+    /// How long a connection is kept without work.
+    pub idle_timeout: Duration,
+}
+
+/// A host to connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Whether TLS is spoken.
+    pub tls: bool,
+    /// Name or address, without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// Reads scheme, host and port of `http://` and `https://` addresses.
+    pub fn of(uri: &Uri) -> Option<Self> {
+        let tls = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return None,
+        };
+        let authority = uri.authority()?;
+        if authority.as_str().contains('@') {
+            return None;
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        (!host.is_empty()).then_some(Self { tls, host, port })
+    }
+
+    /// Whether the host is this machine by its name or address.
+    pub fn is_loopback(&self) -> bool {
+        self.host == "localhost" || self.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
+    /// `host:port`, with brackets where IPv6 needs them.
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') { format!("[{}]:{}", self.host, self.port) } else { format!("{}:{}", self.host, self.port) }
+    }
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}://{}", if self.tls { "https" } else { "http" }, self.authority())
+    }
+}
+
+/// A credential of ClickHouse.
+#[derive(Debug, Clone)]
+pub struct UpstreamUser {
+    /// Its name in the config, which rules say in `act_as`.
+    pub name: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// The user's name in ClickHouse.
+    pub user: String,
+    /// The user's password.
+    pub password: Secret,
+    /// The database of names without one.
+    pub database: String,
+}
+
+/// Where records go.
+#[derive(Debug, Clone)]
+pub enum RecordTarget {
+    /// Standard output.
+    Stdout,
+    /// A file.
+    File(PathBuf),
+}
+
+/// What a stranger may take; sizes in bytes.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "each is described in `written::Limits`, field by field")]
+pub struct Limits {
+    pub connections: usize,
+    pub handshake_timeout: Duration,
+    pub header_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub body_timeout: Duration,
+    pub write_timeout: Duration,
+    pub header_size: usize,
+    pub header_count: usize,
+    pub statement_size: usize,
+    pub http2: Http2Limits,
+    pub drain_timeout: Duration,
+}
+
+/// Limits of HTTP/2 alone; sizes in bytes.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "each is described in `written::Http2`, field by field")]
+pub struct Http2Limits {
+    pub streams: u32,
+    pub pending_resets: usize,
+    pub local_resets: usize,
+    pub header_list_size: u32,
+}
+
+/// ClickHouse's own `max_query_size`: a longer statement would be cut differently there than here.
+const MAX_QUERY_SIZE: usize = 262_144;
+
+/// Checks a written config. Relative paths are taken from `base`. Returns what could be made of it, also beside
+/// mistakes, so that the policies can be checked in the same run.
+pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> Option<Config> {
+    let mut checks = Checks { base, problems };
+    let listeners = checks.listeners(&written.listen);
+    let admin = checks.address("admin.address", &written.admin.address);
+    let providers = checks.providers(&written.identity_providers);
+    let clusters = checks.clusters(&written.clickhouse.clusters);
+    let user_names: BTreeSet<String> = written.clickhouse.users.keys().cloned().collect();
+    let users = checks.users(&written.clickhouse);
+    let limits = checks.limits(&written.limits);
+    if let Some(url) = &written.public_url {
+        checks.public_url(url);
+    }
+    Some(Config {
+        public_url: written.public_url,
+        listeners,
+        admin: admin?,
+        providers,
+        clusters,
+        users,
+        user_names,
+        policies: base.join(written.policies),
+        record_to: match written.record.to {
+            written::RecordTo::Stdout => RecordTarget::Stdout,
+            written::RecordTo::File(file) => RecordTarget::File(base.join(file)),
+        },
+        statement_form: written.record.statement,
+        on_failure: written.record.on_failure,
+        limits,
+    })
+}
+
+struct Checks<'a> {
+    base: &'a Path,
+    problems: &'a mut Problems,
+}
+
+impl Checks<'_> {
+    fn listeners(&mut self, written: &[written::Listener]) -> Vec<Listener> {
+        if written.is_empty() {
+            self.problems.add("listen", "is empty; write at least one address");
+        }
+        written.iter().enumerate().filter_map(|(index, listener)| self.listener(index, listener)).collect()
+    }
+
+    fn listener(&mut self, index: usize, written: &written::Listener) -> Option<Listener> {
+        let key = format!("listen[{index}]");
+        let address = self.address(&format!("{key}.address"), &written.address)?;
+        let tls = written.tls.as_ref().map(|tls| TlsFiles { certificate: self.base.join(&tls.certificate_file), key: self.base.join(&tls.key_file) });
+        if tls.is_none() && !address.ip().is_loopback() && !written.allow_plain_http_beyond_loopback {
+            self.problems.add(
+                &key,
+                format!(
+                    "{address} would take tokens over plain HTTP; write tls: {{certificate_file, key_file}}, \
+                     or allow_plain_http_beyond_loopback: true where something else encrypts the way"
+                ),
+            );
+        }
+        Some(Listener { address, tls })
+    }
+
+    fn address(&mut self, key: &str, text: &str) -> Option<SocketAddr> {
+        let address = text.parse();
+        if address.is_err() {
+            self.problems.add(key, format!("`{text}` is not an address and port; write one as 0.0.0.0:8443"));
+        }
+        address.ok()
+    }
+
+    fn public_url(&mut self, url: &str) {
+        let origin = Uri::from_str(url).ok().filter(|uri| Endpoint::of(uri).is_some());
+        if origin.is_none() || url.contains(['"', '\\']) {
+            self.problems.add("public_url", format!("`{url}` is not an address; write one as https://ch.example.com"));
+        }
+    }
+
+    fn providers(&mut self, written: &BTreeMap<String, written::Provider>) -> Vec<Provider> {
+        if written.is_empty() {
+            self.problems.add("identity_providers", "is empty; write at least one, or nobody can come in");
+        }
+        let mut issuers = BTreeMap::new();
+        for (name, provider) in written {
+            if let Some(other) = issuers.insert(&provider.issuer, name) {
+                self.problems.add(
+                    format!("identity_providers.{name}.issuer"),
+                    format!("is the issuer of `{other}` too; a token must have exactly one provider"),
+                );
+            }
+        }
+        written.iter().filter_map(|(name, provider)| self.provider(name, provider)).collect()
+    }
+
+    fn provider(&mut self, name: &str, written: &written::Provider) -> Option<Provider> {
+        let key = |part: &str| format!("identity_providers.{name}.{part}");
+        self.name(&format!("identity_providers.{name}"), name);
+        if written.issuer.is_empty() {
+            self.problems.add(key("issuer"), "is empty; write the `iss` of its tokens, byte for byte");
+        }
+        if written.audiences.is_empty() {
+            self.problems.add(key("audiences"), "is empty; write the audience that tokens for this Keyhouse carry (there is no \"any\")");
+        }
+        for audience in &written.audiences {
+            if audience.is_empty() || audience.contains([' ', ',']) {
+                self.problems.add(key("audiences"), format!("`{audience}` is not one audience; write each as its own list entry"));
+            }
+        }
+        let clock_skew = self.duration(&key("clock_skew"), &written.clock_skew);
+        if clock_skew > Duration::from_secs(300) {
+            self.problems.add(key("clock_skew"), "is more than 300s; set the clocks instead");
+        }
+        let keys = self.key_source(name, written);
+        Some(Provider {
+            name: name.to_owned(),
+            issuer: written.issuer.clone(),
+            audiences: written.audiences.clone(),
+            keys: keys?,
+            ca_file: written.ca_file.as_ref().map(|file| self.base.join(file)),
+            algorithms: written.algorithms.clone(),
+            clock_skew,
+            max_token_lifetime: self.duration(&key("max_token_lifetime"), &written.max_token_lifetime),
+            max_token_size: self.size(&key("max_token_size"), &written.max_token_size),
+            username_claim: written.claim_mappings.username.claim.clone(),
+            groups_claim: written.claim_mappings.groups.as_ref().map(|groups| groups.claim.clone()),
+            refresh: self.duration(&key("jwks_cache.refresh"), &written.jwks_cache.refresh),
+            cooldown: self.duration(&key("jwks_cache.cooldown"), &written.jwks_cache.cooldown),
+            max_stale: self.duration(&key("jwks_cache.max_stale"), &written.jwks_cache.max_stale),
+        })
+    }
+
+    fn key_source(&mut self, name: &str, written: &written::Provider) -> Option<KeySource> {
+        let key = |part: &str| format!("identity_providers.{name}.{part}");
+        match (&written.discovery_url, &written.jwks_uri, &written.jwks_file) {
+            (None, None, Some(file)) => Some(KeySource::File(self.base.join(file))),
+            (None, Some(address), None) => self.https(&key("jwks_uri"), address).map(KeySource::Address),
+            (Some(address), None, None) => self.https(&key("discovery_url"), address).map(KeySource::Discovery),
+            (None, None, None) => {
+                let issuer = self.https(&key("issuer"), &written.issuer)?;
+                let address = format!("{}/.well-known/openid-configuration", issuer.to_string().trim_end_matches('/'));
+                self.https(&key("issuer"), &address).map(KeySource::Discovery)
+            }
+            (Some(_), Some(_), _) | (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
+                self.problems.add(format!("identity_providers.{name}"), "says more than one of discovery_url, jwks_uri and jwks_file; keep one");
+                None
+            }
+        }
+    }
+
+    /// An address that keys may be fetched from: https, or http on this machine.
+    fn https(&mut self, key: &str, text: &str) -> Option<Uri> {
+        let uri = Uri::from_str(text).ok();
+        let endpoint = uri.as_ref().and_then(Endpoint::of);
+        match (uri, endpoint) {
+            (Some(uri), Some(endpoint)) if endpoint.tls || endpoint.is_loopback() => Some(uri),
+            _ => {
+                self.problems.add(
+                    key,
+                    format!("keys cannot be fetched from `{text}`; write an https:// address (http:// on loopback only), or jwks_uri or jwks_file"),
+                );
+                None
+            }
+        }
+    }
+
+    fn clusters(&mut self, written: &BTreeMap<String, written::Cluster>) -> BTreeMap<String, Cluster> {
+        written.iter().map(|(name, cluster)| (name.clone(), self.cluster(name, cluster))).collect()
+    }
+
+    fn cluster(&mut self, name: &str, written: &written::Cluster) -> Cluster {
+        let key = |part: &str| format!("clickhouse.clusters.{name}.{part}");
+        if written.nodes.is_empty() {
+            self.problems.add(key("nodes"), "is empty; write at least one as https://host:8443");
+        }
+        let nodes = written.nodes.iter().filter_map(|node| self.node(&key("nodes"), node, written)).collect();
+        Cluster {
+            nodes,
+            ca_file: written.ca_file.as_ref().map(|file| self.base.join(file)),
+            connect_timeout: self.duration(&key("connect_timeout"), &written.connect_timeout),
+            answer_timeout: self.duration(&key("answer_timeout"), &written.answer_timeout),
+            stall_timeout: self.duration(&key("stall_timeout"), &written.stall_timeout),
+            idle_timeout: self.duration(&key("idle_timeout"), &written.idle_timeout),
+        }
+    }
+
+    fn node(&mut self, key: &str, text: &str, cluster: &written::Cluster) -> Option<Endpoint> {
+        let uri = Uri::from_str(text).ok();
+        let endpoint = uri.as_ref().filter(|uri| matches!(uri.path(), "" | "/") && uri.query().is_none()).and_then(Endpoint::of);
+        let Some(endpoint) = endpoint else {
+            self.problems.add(key, format!("`{text}` is not a node; write scheme, host and port as https://host:8443"));
+            return None;
+        };
+        if !endpoint.tls && !endpoint.is_loopback() && !cluster.allow_plain_http_beyond_loopback {
+            self.problems.add(
+                key,
+                format!(
+                    "`{text}` would send passwords over plain HTTP; write https:// (with ca_file), \
+                     or allow_plain_http_beyond_loopback: true where something else encrypts the way"
+                ),
+            );
+        }
+        Some(endpoint)
+    }
+
+    fn users(&mut self, written: &written::ClickHouse) -> BTreeMap<String, UpstreamUser> {
+        if written.users.is_empty() {
+            self.problems.add("clickhouse.users", "is empty; write at least one that rules can act as");
+        }
+        written.users.iter().filter_map(|(name, user)| Some((name.clone(), self.user(name, user, written)?))).collect()
+    }
+
+    fn user(&mut self, name: &str, user: &written::User, written: &written::ClickHouse) -> Option<UpstreamUser> {
+        let key = |part: &str| format!("clickhouse.users.{name}.{part}");
+        if !written.clusters.contains_key(&user.cluster) {
+            self.problems.add(key("cluster"), format!("there is no cluster `{}`; write one of clickhouse.clusters", user.cluster));
+        }
+        if user.user.is_empty() || http::HeaderValue::from_str(&user.user).is_err() {
+            self.problems.add(key("user"), "is empty or holds control characters; write the name of a ClickHouse user");
+        }
+        let password = match Secret::read(&user.password, self.base) {
+            Ok(password) => password,
+            Err(says) => {
+                self.problems.add(key("password"), says);
+                return None;
+            }
+        };
+        Some(UpstreamUser {
+            name: name.to_owned(),
+            cluster: user.cluster.clone(),
+            user: user.user.clone(),
+            password,
+            database: user.database.clone(),
+        })
+    }
+
+    fn limits(&mut self, written: &written::Limits) -> Limits {
+        let limits = Limits {
+            connections: self.count("limits.connections", written.connections) as usize,
+            handshake_timeout: self.duration("limits.handshake_timeout", &written.handshake_timeout),
+            header_timeout: self.duration("limits.header_timeout", &written.header_timeout),
+            idle_timeout: self.duration("limits.idle_timeout", &written.idle_timeout),
+            body_timeout: self.duration("limits.body_timeout", &written.body_timeout),
+            write_timeout: self.duration("limits.write_timeout", &written.write_timeout),
+            header_size: self.size("limits.header_size", &written.header_size),
+            header_count: self.count("limits.header_count", written.header_count) as usize,
+            statement_size: self.size("limits.statement_size", &written.statement_size),
+            http2: Http2Limits {
+                streams: self.count("limits.http2.streams", written.http2.streams),
+                pending_resets: self.count("limits.http2.pending_resets", written.http2.pending_resets) as usize,
+                local_resets: self.count("limits.http2.local_resets", written.http2.local_resets) as usize,
+                header_list_size: u32::try_from(self.size("limits.http2.header_list_size", &written.http2.header_list_size)).unwrap_or(u32::MAX),
+            },
+            drain_timeout: self.duration("limits.drain_timeout", &written.drain_timeout),
+        };
+        if limits.statement_size > MAX_QUERY_SIZE {
+            self.problems.add("limits.statement_size", "is more than ClickHouse's max_query_size; write at most 256KiB");
+        }
+        if limits.header_size < 8192 {
+            self.problems.add("limits.header_size", "has no room for a token; write at least 8KiB");
+        }
+        limits
+    }
+
+    fn name(&mut self, key: &str, name: &str) {
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+            self.problems.add(key, "is not a name; write lowercase letters, digits and `-`");
+        }
+    }
+
+    fn count(&mut self, key: &str, count: u32) -> u32 {
+        if count == 0 {
+            self.problems.add(key, "is 0, which would let nobody in; write a larger number");
+        }
+        count
+    }
+
+    fn duration(&mut self, key: &str, text: &str) -> Duration {
+        match humantime::parse_duration(text) {
+            Ok(duration) if !duration.is_zero() => duration,
+            _ => {
+                self.problems.add(key, format!("`{text}` is not a time; write a number with its unit, as 30s or 5m"));
+                Duration::from_secs(1)
+            }
+        }
+    }
+
+    fn size(&mut self, key: &str, text: &str) -> usize {
+        let size = text.parse::<bytesize::ByteSize>().ok().and_then(|size| usize::try_from(size.as_u64()).ok());
+        match size {
+            Some(size) if size > 0 && !text.bytes().all(|b| b.is_ascii_digit()) => size,
+            _ => {
+                self.problems.add(key, format!("`{text}` is not a size; write a number with its unit, as 16KiB"));
+                1
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Secrets: read from a file or a named environment variable, never printed, wiped when dropped.
+
+use std::path::Path;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::written;
+
+/// A secret. `Debug` prints only that there is one.
+#[derive(Debug, Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// Reads it from where the config says; `base` is the folder of the config file. One newline at the end belongs to
+    /// the file and not to the secret.
+    ///
+    /// # Errors
+    /// A sentence for the operator: missing, empty, or with characters that no HTTP header can carry.
+    pub fn read(source: &written::Secret, base: &Path) -> Result<Self, String> {
+        let text = match source {
+            written::Secret::File(file) => {
+                let file = base.join(file);
+                std::fs::read_to_string(&file)
+                    .map_err(|error| format!("{} cannot be read ({error}); write a file that this user may read", file.display()))?
+            }
+            written::Secret::Env(name) => {
+                std::env::var(name).map_err(|error| format!("the environment variable {name} cannot be read ({error}); set it or use a file"))?
+            }
+        };
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        if text.is_empty() {
+            return Err("is empty; write the secret there".to_owned());
+        }
+        if http::HeaderValue::from_str(text).is_err() {
+            return Err("holds a line break or another control character; write it on one line".to_owned());
+        }
+        Ok(Self(SecretString::from(text)))
+    }
+
+    /// The secret itself, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
+    use super::*;
+
+    #[test]
+    fn a_secret_is_not_printed_by_debug() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("pw"), "hunter2\n").unwrap();
+        let secret = Secret::read(&written::Secret::File("pw".into()), folder.path()).unwrap();
+        assert_eq!(secret.expose(), "hunter2");
+        assert!(!format!("{secret:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn an_empty_or_two_line_secret_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("empty"), "\n").unwrap();
+        std::fs::write(folder.path().join("two"), "a\nb\n").unwrap();
+        for name in ["empty", "two", "absent"] {
+            assert!(Secret::read(&written::Secret::File(name.into()), folder.path()).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! The config file's shape, key by key. Paths are relative to the file; durations (`30s`) and sizes (`16KiB`) carry
+//! their unit. The README's table is checked against this file.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The whole file.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Config {
+    /// The address that callers use, named as the realm of challenges.
+    pub public_url: Option<String>,
+    /// Where callers come in; at least one.
+    pub listen: Vec<Listener>,
+    /// Health, readiness and metrics.
+    #[serde(default)]
+    pub admin: Admin,
+    /// Who issues tokens, by a name of your choice (lowercase letters, digits, `-`).
+    pub identity_providers: BTreeMap<String, Provider>,
+    /// Where statements go, and as whom.
+    pub clickhouse: ClickHouse,
+    /// The folder of the policy files (`*.yaml`, read in the order of their names).
+    #[serde(default = "policies")]
+    pub policies: String,
+    /// The record of every request.
+    #[serde(default)]
+    pub record: Record,
+    /// What a stranger may take.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+fn policies() -> String {
+    "policies/".to_owned()
+}
+
+/// One listening address.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Listener {
+    /// Address and port, as `0.0.0.0:8443`.
+    pub address: String,
+    /// Certificate and key; without it the address speaks plain HTTP and must be loopback.
+    pub tls: Option<Tls>,
+    /// Speaks plain HTTP on an address that is not loopback: tokens then cross the network in clear text.
+    #[serde(default)]
+    pub allow_plain_http_beyond_loopback: bool,
+}
+
+/// Certificate and key files.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Tls {
+    /// The certificate chain, PEM, the server's own first.
+    pub certificate_file: String,
+    /// The private key, PEM.
+    pub key_file: String,
+}
+
+/// The admin address.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Admin {
+    /// Address and port of `/-/healthy`, `/-/ready` and `/metrics`.
+    pub address: String,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { address: "127.0.0.1:9363".to_owned() }
+    }
+}
+
+/// One identity provider.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Provider {
+    /// The `iss` of its tokens, compared byte for byte.
+    pub issuer: String,
+    /// The audiences that are meant for this Keyhouse; at least one, there is no "any".
+    pub audiences: Vec<String>,
+    /// Where discovery is, if not at the issuer's `/.well-known/openid-configuration`.
+    pub discovery_url: Option<String>,
+    /// Where the keys are; no discovery then.
+    pub jwks_uri: Option<String>,
+    /// A file with the keys; no network then.
+    pub jwks_file: Option<String>,
+    /// Certificate authorities (PEM) to trust for discovery and keys, instead of the system's.
+    pub ca_file: Option<String>,
+    /// Signature algorithms; default RS, PS 256-512, ES256, ES384 and EdDSA (also called Ed25519).
+    pub algorithms: Option<Vec<String>>,
+    /// How far clocks may differ; at most 300s.
+    #[serde(default = "clock_skew")]
+    pub clock_skew: String,
+    /// The longest life (`exp` - `iat`) of a token.
+    #[serde(default = "max_token_lifetime")]
+    pub max_token_lifetime: String,
+    /// The longest token.
+    #[serde(default = "max_token_size")]
+    pub max_token_size: String,
+    /// Which claims say who the caller is.
+    #[serde(default)]
+    pub claim_mappings: ClaimMappings,
+    /// How keys are kept.
+    #[serde(default)]
+    pub jwks_cache: JwksCache,
+}
+
+fn clock_skew() -> String {
+    "60s".to_owned()
+}
+
+fn max_token_lifetime() -> String {
+    "48h".to_owned()
+}
+
+fn max_token_size() -> String {
+    "16KiB".to_owned()
+}
+
+/// Claims to caller.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub struct ClaimMappings {
+    /// The claim that names the caller.
+    #[serde(default = "username")]
+    pub username: Claim,
+    /// The claim that lists the caller's groups; without it, callers have none.
+    pub groups: Option<Claim>,
+}
+
+fn username() -> Claim {
+    Claim::default()
+}
+
+/// One claim.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Claim {
+    /// A top-level name, or a JSON Pointer (RFC 6901) when it begins with `/`.
+    pub claim: String,
+}
+
+impl Default for Claim {
+    fn default() -> Self {
+        Self { claim: "sub".to_owned() }
+    }
+}
+
+/// How keys are kept.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct JwksCache {
+    /// How often keys are fetched anew, give or take a tenth.
+    #[serde(default = "jwks_refresh")]
+    pub refresh: String,
+    /// An unknown `kid` fetches at most once in this time.
+    #[serde(default = "jwks_cooldown")]
+    pub cooldown: String,
+    /// How long keys serve while the provider cannot be reached.
+    #[serde(default = "jwks_max_stale")]
+    pub max_stale: String,
+}
+
+impl Default for JwksCache {
+    fn default() -> Self {
+        Self { refresh: jwks_refresh(), cooldown: jwks_cooldown(), max_stale: jwks_max_stale() }
+    }
+}
+
+fn jwks_refresh() -> String {
+    "5m".to_owned()
+}
+
+fn jwks_cooldown() -> String {
+    "30s".to_owned()
+}
+
+fn jwks_max_stale() -> String {
+    "24h".to_owned()
+}
+
+/// Where statements go.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct ClickHouse {
+    /// Clusters by name.
+    pub clusters: BTreeMap<String, Cluster>,
+    /// Credentials that rules may act as, by name.
+    pub users: BTreeMap<String, User>,
+}
+
+/// One cluster.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Cluster {
+    /// `https://host:port` of every node; taken in turn, the next one when a connection fails.
+    pub nodes: Vec<String>,
+    /// Certificate authorities (PEM) to trust, instead of the system's.
+    pub ca_file: Option<String>,
+    /// Takes `http://` nodes that are not loopback: passwords and answers then cross the network in clear text.
+    #[serde(default)]
+    pub allow_plain_http_beyond_loopback: bool,
+    /// For a connection, with its TLS handshake.
+    #[serde(default = "connect_timeout")]
+    pub connect_timeout: String,
+    /// Until the answer begins.
+    #[serde(default = "answer_timeout")]
+    pub answer_timeout: String,
+    /// Between two pieces of an answer.
+    #[serde(default = "stall_timeout")]
+    pub stall_timeout: String,
+    /// How long a connection is kept without work; below the server's `keep_alive_timeout`.
+    #[serde(default = "idle_timeout")]
+    pub idle_timeout: String,
+}
+
+fn connect_timeout() -> String {
+    "5s".to_owned()
+}
+
+fn answer_timeout() -> String {
+    "10m".to_owned()
+}
+
+fn stall_timeout() -> String {
+    "5m".to_owned()
+}
+
+fn idle_timeout() -> String {
+    "2500ms".to_owned()
+}
+
+/// A credential of ClickHouse.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct User {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The user's name in ClickHouse.
+    pub user: String,
+    /// The user's password.
+    pub password: Secret,
+    /// The database of names without one, when the caller says none.
+    #[serde(default = "database")]
+    pub database: String,
+}
+
+fn database() -> String {
+    "default".to_owned()
+}
+
+/// Where a secret is.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Secret {
+    /// In this file.
+    File(String),
+    /// In this environment variable.
+    Env(String),
+}
+
+/// The record.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Record {
+    /// `stdout`, or `{file: ...}`.
+    #[serde(default = "record_to")]
+    pub to: RecordTo,
+    /// The statement with its literals `masked`, in `full`, or only its `digest` (SHA-256).
+    #[serde(default)]
+    pub statement: StatementForm,
+    /// When the record cannot be written: `refuse` requests, or only `count` the lost ones.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self { to: record_to(), statement: StatementForm::default(), on_failure: OnFailure::default() }
+    }
+}
+
+fn record_to() -> RecordTo {
+    RecordTo::Stdout
+}
+
+/// Where records go.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordTo {
+    /// Standard output.
+    Stdout,
+    /// A file, appended to.
+    File(String),
+}
+
+/// How a statement stands in the record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StatementForm {
+    /// Literals as `?`.
+    #[default]
+    Masked,
+    /// As it was sent.
+    Full,
+    /// Its SHA-256 only.
+    Digest,
+}
+
+/// What happens when a record cannot be written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    /// Requests are refused, and an answer whose record fails does not end cleanly.
+    Refuse,
+    /// The lost record is counted.
+    #[default]
+    Count,
+}
+
+/// What a stranger may take.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Limits {
+    /// Connections at the same time, all listeners together.
+    pub connections: u32,
+    /// For the TLS handshake.
+    pub handshake_timeout: String,
+    /// For a request's head, from its first byte, and for the first head of a connection.
+    pub header_timeout: String,
+    /// For a connection without a request.
+    pub idle_timeout: String,
+    /// For a request's whole body.
+    pub body_timeout: String,
+    /// For a caller that does not take its answer.
+    pub write_timeout: String,
+    /// A head's bytes, HTTP/1.1 (431 beyond).
+    pub header_size: String,
+    /// A head's fields, HTTP/1.1 (431 beyond).
+    pub header_count: u32,
+    /// A statement's bytes, at most ClickHouse's own `max_query_size` (262144).
+    pub statement_size: String,
+    /// HTTP/2.
+    pub http2: Http2,
+    /// How long running answers may take after SIGTERM.
+    pub drain_timeout: String,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            handshake_timeout: "10s".to_owned(),
+            header_timeout: "10s".to_owned(),
+            idle_timeout: "75s".to_owned(),
+            body_timeout: "30s".to_owned(),
+            write_timeout: "60s".to_owned(),
+            header_size: "32KiB".to_owned(),
+            header_count: 100,
+            statement_size: "256KiB".to_owned(),
+            http2: Http2::default(),
+            drain_timeout: "30s".to_owned(),
+        }
+    }
+}
+
+/// Limits of HTTP/2 alone.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Http2 {
+    /// Streams at the same time on one connection.
+    pub streams: u32,
+    /// Streams that a caller may reset before they were answered; the connection is closed beyond (rapid reset).
+    pub pending_resets: u32,
+    /// Streams that Keyhouse may have to reset for their faults; the connection is closed beyond.
+    pub local_resets: u32,
+    /// A head's bytes as HTTP/2 counts them; it also bounds the CONTINUATION frames of one head.
+    pub header_list_size: String,
+}
+
+impl Default for Http2 {
+    fn default() -> Self {
+        Self { streams: 128, pending_resets: 20, local_resets: 1024, header_list_size: "32KiB".to_owned() }
+    }
+}

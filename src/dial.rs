@@ -1,0 +1,136 @@
+//! Connections that Keyhouse opens itself: TCP, TLS where the endpoint says so, HTTP/1.1, everything within one time.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Body;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::config::Endpoint;
+
+/// Most header fields of an answer: ClickHouse repeats `X-ClickHouse-Progress`, and hyper's own limit is 100.
+const ANSWER_HEADERS: usize = 1000;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Neither connection nor handshake in time.
+    #[error("no connection to {0} within {1:?}")]
+    Timeout(String, Duration),
+    /// TCP or TLS failed.
+    #[error("no connection to {0}")]
+    Connect(String, #[source] io::Error),
+    /// The peer speaks no HTTP/1.1.
+    #[error("no HTTP/1.1 with {0}")]
+    Http(String, #[source] hyper::Error),
+}
+
+/// Opens connections that trust one set of authorities.
+#[derive(Clone)]
+pub struct Dialer {
+    tls: TlsConnector,
+    timeout: Duration,
+}
+
+impl Dialer {
+    /// A dialer that trusts the authorities of `ca_file`, or the system's where there is none.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn new(ca_file: Option<&Path>, timeout: Duration) -> Result<Self, String> {
+        let roots = match ca_file {
+            Some(file) => roots_of(file)?,
+            None => system_roots(),
+        };
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { tls: TlsConnector::from(Arc::new(config)), timeout })
+    }
+
+    /// One connection. The task that drives it ends when the connection does.
+    pub async fn dial<B>(&self, endpoint: &Endpoint) -> Result<SendRequest<B>, Error>
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        tokio::time::timeout(self.timeout, self.connect(endpoint))
+            .await
+            .unwrap_or_else(|_elapsed| Err(Error::Timeout(endpoint.to_string(), self.timeout)))
+    }
+
+    async fn connect<B>(&self, endpoint: &Endpoint) -> Result<SendRequest<B>, Error>
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let failed = |error| Error::Connect(endpoint.to_string(), error);
+        let tcp = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await.map_err(failed)?;
+        tcp.set_nodelay(true).map_err(failed)?;
+        if !endpoint.tls {
+            return shake(endpoint, tcp).await;
+        }
+        let name = ServerName::try_from(endpoint.host.clone()).map_err(|error| failed(io::Error::other(error)))?;
+        shake(endpoint, self.tls.connect(name, tcp).await.map_err(failed)?).await
+    }
+}
+
+async fn shake<S, B>(endpoint: &Endpoint, stream: S) -> Result<SendRequest<B>, Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (sender, connection) = http1::Builder::new()
+        .max_headers(ANSWER_HEADERS)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| Error::Http(endpoint.to_string(), error))?;
+    // What ends the connection also ends the answer that runs on it, and is told there.
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection of ours ended");
+        }
+    });
+    Ok(sender)
+}
+
+fn roots_of(file: &Path) -> Result<RootCertStore, String> {
+    let unreadable =
+        |error: &dyn std::fmt::Display| format!("{} holds no certificates ({error}); write a PEM file with the authorities to trust", file.display());
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unreadable(&error))? {
+        let certificate = certificate.map_err(|error| unreadable(&error))?;
+        roots.add(certificate).map_err(|error| unreadable(&error))?;
+    }
+    if roots.is_empty() {
+        return Err(unreadable(&"none found"));
+    }
+    Ok(roots)
+}
+
+fn system_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    for error in found.errors {
+        tracing::warn!(%error, "a certificate authority of the system cannot be read");
+    }
+    roots.add_parsable_certificates(found.certs);
+    roots
+}

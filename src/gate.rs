@@ -1,0 +1,145 @@
+//! One request's whole way.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::header::HeaderName;
+use http::{HeaderValue, Response};
+use http_body_util::Full;
+
+use crate::clock;
+use crate::config::{Limits, StatementForm};
+use crate::identity::{Caller, Identities};
+use crate::listen::{Arrived, Handler};
+use crate::policy::{self, Permit, Rules};
+use crate::record::{Audit, CallerLine, Entry, Metrics, Outcome, ReachLine, Recorded, Recording};
+use crate::refusal::{Refusal, wants_json};
+use crate::statement::{self, Seen, Statement};
+use crate::upstream::{Answer, AnswerBody, Upstream};
+
+/// Ties an answer to its record, on every answer.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-keyhouse-request-id");
+
+/// Everything that one request is judged by.
+pub struct Snapshot {
+    /// Who may ask.
+    pub identities: Identities,
+    /// Who may do what.
+    pub rules: Rules,
+    /// The way to ClickHouse.
+    pub upstream: Arc<Upstream>,
+    /// What a stranger may take.
+    pub limits: Limits,
+    /// How statements stand in the record.
+    pub statement_form: StatementForm,
+    /// The realm of challenges.
+    pub realm: String,
+}
+
+/// The walk. Early returns are refusals; the last line is the only way to ClickHouse.
+async fn pass(snapshot: &Snapshot, audit: &Audit, arrived: Arrived, now: SystemTime, entry: &mut Entry) -> Result<Answer, Refusal> {
+    audit.check()?;
+    let identified = snapshot.identities.identify(arrived, now).await?;
+    entry.saw_caller(identified.caller());
+    let mut seen = Seen::default();
+    let understood = statement::understand(identified, &snapshot.limits, snapshot.statement_form, &mut seen).await;
+    entry.saw_text(seen);
+    let understood = understood?;
+    entry.saw_statement(understood.statement());
+    let permitted = policy::decide(&snapshot.rules, understood).map_err(|denied| {
+        entry.rule = denied.rule;
+        denied.refusal
+    })?;
+    entry.saw_permit(permitted.permit());
+    snapshot.upstream.forward(&permitted, &entry.request_id).await
+}
+
+/// Answers requests: the walk inside, the record around it.
+#[derive(Clone)]
+pub struct Gate {
+    snapshot: Arc<Snapshot>,
+    audit: Arc<Audit>,
+    metrics: Arc<Metrics>,
+}
+
+impl Gate {
+    /// A gate that judges by this snapshot.
+    pub fn new(snapshot: Arc<Snapshot>, audit: Arc<Audit>, metrics: Arc<Metrics>) -> Self {
+        Self { snapshot, audit, metrics }
+    }
+
+    fn refuse(&self, refusal: &Refusal, json: bool, entry: &mut Entry) -> Response<AnswerBody> {
+        if let Some(cause) = refusal.chain() {
+            tracing::warn!(request_id = %entry.request_id, reason = refusal.reason().code(), cause, "refused");
+        }
+        entry.outcome = Outcome::Refused;
+        entry.reason = Some(refusal.reason().code());
+        entry.clickhouse_code = Some(refusal.reason().clickhouse().number);
+        refusal.answer(json, &self.snapshot.realm, entry.request_id.as_str()).map(|body| AnswerBody::Whole(Full::new(body)))
+    }
+}
+
+impl Handler for Gate {
+    type Body = Recorded<AnswerBody>;
+
+    async fn answer(&self, arrived: Arrived) -> Response<Self::Body> {
+        let now = clock::now();
+        let head = arrived.head();
+        let json = wants_json(&head.headers);
+        let entry = Entry::open(now, clock::tick(), arrived.peer(), &head.method, head.version);
+        let mut recording = Recording::new(entry, Arc::clone(&self.audit), Arc::clone(&self.metrics));
+        let entry = recording.entry();
+        let mut response = match pass(&self.snapshot, &self.audit, arrived, now, entry).await {
+            Ok(answer) => entry.saw_answer(answer),
+            Err(refusal) => self.refuse(&refusal, json, entry),
+        };
+        entry.answer_begins(response.status(), clock::tick());
+        if let Ok(id) = HeaderValue::from_str(entry.request_id.as_str()) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        response.map(|body| Recorded::new(body, recording))
+    }
+}
+
+/// From the rooms' own words to the record's.
+impl Entry {
+    fn saw_caller(&mut self, caller: &Caller) {
+        self.caller = Some(CallerLine {
+            provider: caller.provider.clone(),
+            subject: caller.subject.clone(),
+            username: caller.username.clone(),
+            groups: caller.groups.clone(),
+        });
+    }
+
+    fn saw_text(&mut self, seen: Seen) {
+        self.statement = seen.statement;
+        self.statement_digest = seen.digest;
+    }
+
+    fn saw_statement(&mut self, statement: &Statement) {
+        let reach = statement.reach();
+        self.effect = Some(statement.effect().word());
+        self.reach = Some(ReachLine {
+            tables: reach.tables.iter().map(ToString::to_string).collect(),
+            targets: reach.targets.iter().map(ToString::to_string).collect(),
+            functions: reach.functions.iter().cloned().collect(),
+            table_functions: reach.table_functions.iter().cloned().collect(),
+            format: reach.format.clone(),
+        });
+    }
+
+    fn saw_permit(&mut self, permit: &Permit) {
+        self.rule = Some(permit.rule().to_owned());
+        self.act_as = Some(permit.act_as().to_owned());
+        self.database = Some(permit.database().to_owned());
+    }
+
+    fn saw_answer(&mut self, answer: Answer) -> Response<AnswerBody> {
+        self.outcome = Outcome::Answered;
+        self.node = Some(answer.node);
+        self.query_id = Some(answer.query_id);
+        self.summary = answer.summary;
+        answer.response
+    }
+}

@@ -1,0 +1,132 @@
+//! From the claims of a verified token to the caller.
+
+use serde_json::{Map, Value};
+
+use crate::config::Provider;
+use crate::refusal::{Reason, Refusal};
+
+/// Longest name of a caller or a group, in bytes.
+const LONGEST_NAME: usize = 256;
+
+/// Who asks. Two providers never share a caller: the key is provider and subject together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The provider's name in the config.
+    pub provider: String,
+    /// The token's `sub`.
+    pub subject: String,
+    /// The claim that the config maps to the user's name.
+    pub username: String,
+    /// What the provider says the caller belongs to.
+    pub groups: Vec<String>,
+}
+
+impl Caller {
+    /// Provider and subject, as logs name the caller.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.provider, self.subject)
+    }
+
+    /// About how many bytes it takes.
+    pub(super) fn weight(&self) -> usize {
+        self.provider.len() + self.subject.len() + self.username.len() + self.groups.iter().map(|group| group.len() + 24).sum::<usize>()
+    }
+}
+
+/// Reads the caller out of claims whose signature was verified.
+pub(super) fn caller(config: &Provider, claims: &Map<String, Value>) -> Result<Caller, Refusal> {
+    let name = |claim: &str| match find(claims, claim) {
+        Some(Value::String(text)) => checked(claim, text),
+        Some(_) => Err(Refusal::new(Reason::ClaimType, format!("Claim `{claim}` names the caller and must be a string."))),
+        None => Err(Refusal::new(
+            Reason::ClaimMissing,
+            format!("The token has no claim `{claim}`, which names the caller. Have provider {} add it.", config.name),
+        )),
+    };
+    Ok(Caller {
+        provider: config.name.clone(),
+        subject: name("sub")?,
+        username: name(&config.username_claim)?,
+        groups: match &config.groups_claim {
+            Some(claim) => groups(config, claims, claim)?,
+            None => Vec::new(),
+        },
+    })
+}
+
+/// A list of strings, or one string. Anything else is a mistake, never "no groups".
+fn groups(config: &Provider, claims: &Map<String, Value>, claim: &str) -> Result<Vec<String>, Refusal> {
+    let wrong = || Refusal::new(Reason::ClaimType, format!("Claim `{claim}` lists the caller's groups and must be a list of strings."));
+    match find(claims, claim) {
+        Some(Value::String(group)) => Ok(vec![checked(claim, group)?]),
+        Some(Value::Array(groups)) => groups.iter().map(|group| checked(claim, group.as_str().ok_or_else(wrong)?)).collect(),
+        Some(_) => Err(wrong()),
+        None if claims.contains_key("_claim_names") || claims.contains_key("hasgroups") => Err(Refusal::new(
+            Reason::GroupsMissing,
+            format!(
+                "The token has no claim `{claim}`: the caller is in too many groups for Entra to list. Use app roles, or only groups assigned to the application."
+            ),
+        )),
+        None => Err(Refusal::new(
+            Reason::GroupsMissing,
+            format!(
+                "The token has no claim `{claim}`, so the caller has no groups. Have provider {} add it (Okta: a claim, Keycloak: a mapper, Entra: app roles).",
+                config.name
+            ),
+        )),
+    }
+}
+
+/// A top-level member by its name, or what a JSON Pointer (RFC 6901) that begins with `/` leads to.
+fn find<'a>(claims: &'a Map<String, Value>, claim: &str) -> Option<&'a Value> {
+    let Some(pointer) = claim.strip_prefix('/') else {
+        return claims.get(claim);
+    };
+    let mut segments = pointer.split('/').map(|segment| segment.replace("~1", "/").replace("~0", "~"));
+    let first = claims.get(&segments.next()?)?;
+    segments.try_fold(first, |value, segment| value.get(&segment))
+}
+
+/// A name that can stand in records, rules and log comments without misleading anybody.
+fn checked(claim: &str, text: &str) -> Result<String, Refusal> {
+    let misleading = |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if text.is_empty() || text.len() > LONGEST_NAME || text.contains(misleading) {
+        return Err(Refusal::new(
+            Reason::ClaimValue,
+            format!("Claim `{claim}` has a value that is empty, longer than {LONGEST_NAME} bytes or holds control characters."),
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+    use super::*;
+    use serde_json::json;
+
+    fn object(value: Value) -> Map<String, Value> {
+        match value {
+            Value::Object(object) => object,
+            _ => panic!("no object"),
+        }
+    }
+
+    #[test]
+    fn claims_are_found_by_literal_name_and_by_pointer() {
+        let claims = object(json!({"cognito:groups": 1, "https://ns/roles": 2, "realm_access": {"roles": 3}}));
+        assert_eq!(find(&claims, "cognito:groups"), Some(&json!(1)));
+        assert_eq!(find(&claims, "https://ns/roles"), Some(&json!(2)));
+        assert_eq!(find(&claims, "/realm_access/roles"), Some(&json!(3)));
+        assert_eq!(find(&claims, "/https:~1~1ns~1roles"), Some(&json!(2)));
+        assert_eq!(find(&claims, "realm_access.roles"), None);
+    }
+
+    #[test]
+    fn names_that_mislead_are_refused() {
+        for text in ["", "a\nb", "\u{202e}nimda", "a\u{0}", &"x".repeat(257)] {
+            assert!(checked("sub", text).is_err(), "{text:?}");
+        }
+        assert!(checked("sub", "Zoë @ ops|42").is_ok());
+    }
+}

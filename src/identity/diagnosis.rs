@@ -1,0 +1,294 @@
+//! Why a token does not fit: every mismatch at once, audience first, with what it had, what was expected and what to do.
+//!
+//! It reads claims that are not verified yet. That gives nothing away: the token came from the caller, and our
+//! audience is public. It can only refuse; what passes here still needs its signature.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use super::token::Parsed;
+use crate::config::Provider;
+use crate::refusal::{Reason, Refusal};
+
+/// The first second of the year 10000: no token means a later one.
+const YEAR_10000: f64 = 253_402_300_800.0;
+
+/// The `typ` headers of access tokens (RFC 9068 2.1); all others belong to something else (RFC 8725 3.11).
+const ACCESS_TOKEN_TYPES: [&str; 3] = ["jwt", "at+jwt", "application/at+jwt"];
+
+/// When a token lives, in seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Times {
+    exp: f64,
+    nbf: Option<f64>,
+    iat: Option<f64>,
+}
+
+impl Times {
+    /// Whether now is within them, as far as clocks may differ.
+    pub(super) fn fit(&self, config: &Provider, now: SystemTime) -> bool {
+        let mut mismatches = Mismatches::default();
+        mismatches.times(self, config, now);
+        mismatches.0.is_empty()
+    }
+
+    /// How long it lives from now on.
+    pub(super) fn left(&self, config: &Provider, now: SystemTime) -> Duration {
+        Duration::try_from_secs_f64(self.exp + config.clock_skew.as_secs_f64() - seconds(now)).unwrap_or(Duration::ZERO)
+    }
+}
+
+/// The issuer that the token names.
+pub(super) fn issuer<'a>(parsed: &'a Parsed<'_>) -> Result<&'a str, Refusal> {
+    match parsed.claims.get("iss") {
+        Some(Value::String(issuer)) => Ok(issuer),
+        Some(other) => Err(wrong_type("iss", other, "a string").refusal()),
+        None => Err(Refusal::new(
+            Reason::IssuerMissing,
+            "The token has no `iss`, so nobody can say whose keys verify it. Send a token of a configured provider.",
+        )),
+    }
+}
+
+/// The refusal of an issuer that nobody configured. No network is asked for it, ever.
+pub(super) fn unknown_issuer<'a>(issuer: &str, known: impl Iterator<Item = &'a Provider>) -> Refusal {
+    let mut says = format!("Token issuer is {}; known issuers are ", quote(issuer));
+    let mut near = None;
+    for (index, provider) in known.enumerate() {
+        if index > 0 {
+            says.push_str(", ");
+        }
+        says.push_str(&format!("{} ({})", quote(&provider.issuer), provider.name));
+        if folded(&provider.issuer) == folded(issuer) {
+            near = Some(provider);
+        }
+    }
+    says.push('.');
+    match near {
+        Some(provider) => says.push_str(&format!(
+            " It differs from that of {} only by case, scheme or a slash; issuers are compared byte for byte: write it in the config exactly as the token has it.",
+            provider.name
+        )),
+        None => says.push_str(" Send a token of one of these, or ask for the provider to be added."),
+    }
+    Refusal::new(Reason::UnknownIssuer, says)
+}
+
+/// Audience, type and times of a token of this provider. All that does not fit is told in one refusal, whose reason is
+/// the first of them.
+pub(super) fn examine(parsed: &Parsed<'_>, config: &Provider, now: SystemTime) -> Result<Times, Refusal> {
+    let mut mismatches = Mismatches::default();
+    mismatches.audience(parsed, config);
+    mismatches.token_type(parsed);
+    let times = mismatches.read_times(parsed);
+    if let Some(times) = &times {
+        mismatches.times(times, config, now);
+    }
+    match (times, mismatches.refusal()) {
+        (Some(times), None) => Ok(times),
+        (_, Some(refusal)) => Err(refusal),
+        (None, None) => Err(Refusal::new(Reason::ClaimMissing, "The token has no `exp`, so it would live for ever.")),
+    }
+}
+
+#[derive(Debug)]
+struct Mismatch {
+    reason: Reason,
+    says: String,
+}
+
+impl Mismatch {
+    fn refusal(self) -> Refusal {
+        Refusal::new(self.reason, self.says)
+    }
+}
+
+#[derive(Default)]
+struct Mismatches(Vec<Mismatch>);
+
+impl Mismatches {
+    fn add(&mut self, reason: Reason, says: impl Into<String>) {
+        self.0.push(Mismatch { reason, says: says.into() });
+    }
+
+    fn refusal(self) -> Option<Refusal> {
+        let reason = self.0.first()?.reason;
+        let says: Vec<String> = self.0.into_iter().map(|mismatch| mismatch.says).collect();
+        Some(Refusal::new(reason, says.join(" ")))
+    }
+
+    /// RFC 7519 4.1.3: a string or an array of strings; one of them must be ours, byte for byte.
+    fn audience(&mut self, parsed: &Parsed<'_>, config: &Provider) {
+        let seen: Vec<&str> = match parsed.claims.get("aud") {
+            None => Vec::new(),
+            Some(Value::String(one)) => vec![one],
+            Some(Value::Array(several)) => {
+                let strings: Option<Vec<&str>> = several.iter().map(Value::as_str).collect();
+                match strings {
+                    Some(strings) => strings,
+                    None => return self.0.push(wrong_type("aud", &Value::Array(several.clone()), "a string or a list of strings")),
+                }
+            }
+            Some(other) => return self.0.push(wrong_type("aud", other, "a string or a list of strings")),
+        };
+        if seen.iter().any(|audience| config.audiences.iter().any(|ours| ours == audience)) {
+            return;
+        }
+        let ours = list(config.audiences.iter().map(String::as_str));
+        let hint = audience_hint(&seen, parsed, config);
+        if seen.is_empty() {
+            self.add(Reason::AudienceMissing, format!("Token has no audience; provider {} must issue it for one of {ours}. {hint}", config.name));
+        } else {
+            let seen = list(seen.iter().copied());
+            self.add(
+                Reason::AudienceMismatch,
+                format!("Token audience is {seen}; this Keyhouse accepts {ours} from provider {}. {hint}", config.name),
+            );
+        }
+    }
+
+    fn token_type(&mut self, parsed: &Parsed<'_>) {
+        let claim = |name: &str| parsed.claims.get(name).and_then(Value::as_str);
+        match parsed.header.get("typ") {
+            None => {}
+            Some(Value::String(typ)) if ACCESS_TOKEN_TYPES.iter().any(|known| typ.eq_ignore_ascii_case(known)) => {}
+            Some(typ) => {
+                let typ = typ.as_str().map_or_else(|| "no string".to_owned(), quote);
+                self.add(Reason::WrongTokenType, format!("Token type (`typ`) is {typ}, which is no access token's. Send the access token."));
+            }
+        }
+        if let Some(typ) = claim("typ").filter(|typ| !typ.eq_ignore_ascii_case("bearer")) {
+            self.add(Reason::WrongTokenType, format!("This is a token of type {}. Send the access token.", quote(typ)));
+        }
+        if let Some(used_as) = claim("token_use").filter(|used_as| *used_as != "access") {
+            self.add(Reason::WrongTokenType, format!("Token use is {}. Send the access token.", quote(used_as)));
+        }
+        if parsed.claims.contains_key("events") {
+            self.add(Reason::WrongTokenType, "This is a logout or security event token. Send the access token.");
+        }
+        if parsed.claims.contains_key("cnf") {
+            self.add(
+                Reason::SenderConstrained,
+                "This token is bound to a key (`cnf`); sent as a plain bearer token it is refused. Ask the provider for an unbound one.",
+            );
+        }
+    }
+
+    fn read_times(&mut self, parsed: &Parsed<'_>) -> Option<Times> {
+        let mut time = |name: &str| match parsed.claims.get(name) {
+            None => Ok(None),
+            Some(value) => match value.as_f64().filter(|time| *time > 0.0 && *time < YEAR_10000) {
+                Some(time) => Ok(Some(time)),
+                None => {
+                    self.0.push(wrong_type(name, value, "a number of seconds since 1970"));
+                    Err(())
+                }
+            },
+        };
+        let (exp, nbf, iat) = (time("exp"), time("nbf"), time("iat"));
+        if exp == Ok(None) {
+            self.add(Reason::ClaimMissing, "The token has no `exp`, so it would live for ever; have the provider set one.");
+        }
+        Some(Times { exp: exp.ok()??, nbf: nbf.ok()?, iat: iat.ok()? })
+    }
+
+    fn times(&mut self, times: &Times, config: &Provider, now: SystemTime) {
+        let (now, skew) = (seconds(now), config.clock_skew.as_secs_f64());
+        let allowed = format!("{}s of difference between clocks are allowed", config.clock_skew.as_secs());
+        if now >= times.exp + skew {
+            self.add(Reason::Expired, format!("Token expired at {}, {:.0}s ago ({allowed}). Get a new one.", rfc3339(times.exp), now - times.exp));
+        }
+        if let Some(nbf) = times.nbf.filter(|nbf| *nbf > now + skew) {
+            self.add(
+                Reason::NotYetValid,
+                format!("Token is valid from {} on; here it is {} ({allowed}). Check the clocks.", rfc3339(nbf), rfc3339(now)),
+            );
+        }
+        if let Some(iat) = times.iat.filter(|iat| *iat > now + skew) {
+            self.add(
+                Reason::IssuedInFuture,
+                format!("Token was issued at {}; here it is {} ({allowed}). Check the clocks.", rfc3339(iat), rfc3339(now)),
+            );
+        }
+        let begins = times.iat.or(times.nbf).unwrap_or(now);
+        if times.exp - begins > config.max_token_lifetime.as_secs_f64() {
+            self.add(
+                Reason::LifetimeTooLong,
+                format!(
+                    "Token lives {}, provider {} allows {}. Ask for a shorter one (Kubernetes: project it with expirationSeconds).",
+                    humantime::format_duration(Duration::from_secs_f64((times.exp - begins).round())),
+                    config.name,
+                    humantime::format_duration(config.max_token_lifetime)
+                ),
+            );
+        }
+    }
+}
+
+/// What to do about the audience, by the pattern of the wrong one.
+fn audience_hint(seen: &[&str], parsed: &Parsed<'_>, config: &Provider) -> String {
+    let claim = |name: &str| parsed.claims.get(name).and_then(Value::as_str);
+    let first = config.audiences.first().map_or("", String::as_str);
+    let near = seen.iter().find(|seen| config.audiences.iter().any(|ours| folded(ours) == folded(seen)));
+    if let Some(near) = near {
+        return format!("Audiences are compared byte for byte, and {} differs only by case, spaces, scheme or a slash.", quote(near));
+    }
+    if claim("token_use") == Some("access") && seen.is_empty() {
+        return "Access tokens of Cognito carry `client_id` instead of an audience: have the client request `resource=`.".to_owned();
+    }
+    if seen == ["account"] || (seen.is_empty() && parsed.claims.contains_key("realm_access")) {
+        let client = claim("azp").map_or_else(|| "the client".to_owned(), |azp| format!("client {}", quote(azp)));
+        return format!("Keycloak sets no audience by itself: add an Audience mapper with {} to a default client scope of {client}.", quote(first));
+    }
+    if seen.iter().any(|seen| seen.starts_with("00000003-0000-0000-c000-") || seen.contains("graph.microsoft.com")) {
+        return "This is a token for Microsoft Graph, which only Graph can verify: request the scope api://<your app>/.default.".to_owned();
+    }
+    if seen.iter().any(|seen| seen.starts_with("https://github.com/")) {
+        return format!("That is GitHub's default: request the token with core.getIDToken({}).", quote(first));
+    }
+    if seen.iter().any(|seen| seen.starts_with("https://kubernetes.default.svc")) {
+        return format!("That is the API server's audience: project the token with audience {}.", quote(first));
+    }
+    format!("Ask the client to request a token for {} (its audience, resource or scope setting).", quote(first))
+}
+
+fn wrong_type(claim: &str, seen: &Value, expected: &str) -> Mismatch {
+    let kind = match seen {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number out of range",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    };
+    Mismatch { reason: Reason::ClaimType, says: format!("Claim `{claim}` is {kind}; it must be {expected}. Only the provider can mend that.") }
+}
+
+fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+fn rfc3339(seconds: f64) -> String {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs_f64(seconds)).to_string()
+}
+
+/// Text of a token inside a sentence of ours: bounded and without control characters.
+fn quote(text: &str) -> String {
+    let mut short: String = text.chars().take(100).flat_map(char::escape_debug).collect();
+    if text.chars().nth(100).is_some() {
+        short.push('…');
+    }
+    format!("\"{short}\"")
+}
+
+fn list<'a>(items: impl Iterator<Item = &'a str>) -> String {
+    let quoted: Vec<String> = items.take(8).map(quote).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
+/// For near misses only, never for a decision.
+fn folded(text: &str) -> String {
+    let text = text.trim().trim_end_matches('/').to_lowercase();
+    text.trim_start_matches("https://").trim_start_matches("http://").to_owned()
+}

@@ -1,0 +1,278 @@
+//! One provider while Keyhouse runs: its keys, where they come from and how old they may be.
+//!
+//! A task of its own fetches them at start, at every refresh, and when a token names an unknown key, the latter at
+//! most once per cooldown; requests wait for that fetch two seconds at most. A failed fetch keeps the last good set;
+//! a good one replaces it whole, so that a key that the provider withdrew is gone.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use http::Uri;
+use openidconnect::{IssuerUrl, JsonWebKeySetUrl};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::fetch;
+use super::keys::{Algorithm, KeyId, KeySet};
+use super::token::Parsed;
+use crate::clock;
+use crate::config::{Endpoint, KeySource, Provider};
+use crate::dial::Dialer;
+use crate::record::Metrics;
+use crate::refusal::{Reason, Refusal};
+
+/// How long a request waits for a fetch.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// The first pause after a failed fetch; it doubles up to the refresh interval.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+
+/// For connections to the provider.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// A configured provider and its keys.
+pub struct Issuer {
+    config: Provider,
+    algorithms: Vec<Algorithm>,
+    dialer: Dialer,
+    keys: ArcSwapOption<Keys>,
+    /// When the next fetch for an unknown key is allowed.
+    next_asked: Mutex<Option<Instant>>,
+    asked: watch::Sender<u64>,
+    done: watch::Sender<u64>,
+    metrics: Arc<Metrics>,
+}
+
+struct Keys {
+    set: KeySet,
+    /// When they stop serving; never for a file.
+    until: Option<Instant>,
+}
+
+/// What Keyhouse needs of OpenID Connect Discovery 1.0. Providers of machine identities (GitHub Actions, Kubernetes)
+/// publish no authorization endpoint, so that openidconnect's whole `ProviderMetadata` cannot be asked for.
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: IssuerUrl,
+    jwks_uri: JsonWebKeySetUrl,
+}
+
+impl Issuer {
+    /// A provider without keys yet, unless they are in a file.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn new(config: Provider, metrics: Arc<Metrics>) -> Result<Self, String> {
+        let algorithms = match &config.algorithms {
+            None => Algorithm::all(),
+            Some(names) => names
+                .iter()
+                .map(|name| {
+                    Algorithm::named(name)
+                        .ok_or_else(|| format!("algorithms: `{name}` is none that Keyhouse verifies; write some of {}", Algorithm::names()))
+                })
+                .collect::<Result<_, _>>()?,
+        };
+        if algorithms.is_empty() {
+            return Err("algorithms: is empty; write at least one, or leave the key out".to_owned());
+        }
+        let dialer = Dialer::new(config.ca_file.as_deref(), CONNECT).map_err(|says| format!("ca_file: {says}"))?;
+        let keys = match &config.keys {
+            KeySource::File(file) => {
+                let json = std::fs::read(file)
+                    .map_err(|error| format!("jwks_file: {} cannot be read ({error}); write a file that this user may read", file.display()))?;
+                let (set, left_out) = KeySet::read(&json).map_err(|says| format!("jwks_file: {says}"))?;
+                tell(&config.name, &left_out);
+                Some(Arc::new(Keys { set, until: None }))
+            }
+            KeySource::Discovery(_) | KeySource::Address(_) => None,
+        };
+        Ok(Self {
+            config,
+            algorithms,
+            dialer,
+            keys: ArcSwapOption::new(keys),
+            next_asked: Mutex::new(None),
+            asked: watch::Sender::new(0),
+            done: watch::Sender::new(0),
+            metrics,
+        })
+    }
+
+    /// Its part of the config.
+    pub fn config(&self) -> &Provider {
+        &self.config
+    }
+
+    /// Whether tokens of this provider can be judged now.
+    pub fn is_ready(&self) -> bool {
+        self.usable().is_some()
+    }
+
+    /// Whether the key is still among its keys.
+    pub(super) fn has_key(&self, id: &KeyId) -> bool {
+        self.usable().is_some_and(|keys| keys.set.has(id))
+    }
+
+    /// The algorithm of the token, if the provider's list has it (RFC 8725 3.1).
+    pub(super) fn algorithm_of(&self, parsed: &Parsed<'_>) -> Result<Algorithm, Refusal> {
+        let name = parsed.header.get("alg").and_then(Value::as_str).unwrap_or("");
+        Algorithm::named(name).filter(|algorithm| self.algorithms.contains(algorithm)).ok_or_else(|| {
+            let hint = if name.starts_with("HS") {
+                " It is signed with a shared secret: choose a signing key at the provider (authentik: Provider, Signing Key)."
+            } else {
+                " Have the provider sign with one of them."
+            };
+            let allowed = match &self.config.algorithms {
+                Some(names) => names.join(", "),
+                None => Algorithm::names(),
+            };
+            let name: String = name.chars().take(20).flat_map(char::escape_debug).collect();
+            Refusal::new(
+                Reason::AlgNotAllowed,
+                format!("Token algorithm is \"{name}\"; provider {} may sign with {allowed}.{hint}", self.config.name),
+            )
+        })
+    }
+
+    /// Verifies the signature, fetching the keys first where the token names one that is not known.
+    pub(super) async fn verify(&self, parsed: &Parsed<'_>, algorithm: Algorithm) -> Result<KeyId, Refusal> {
+        let mut keys = self.usable();
+        if !keys.as_ref().is_some_and(|keys| keys.set.has_kid(parsed.kid())) {
+            self.fetched_anew().await;
+            keys = self.usable();
+        }
+        match keys {
+            Some(keys) => keys.set.verify(parsed, algorithm, &self.config.name),
+            None => Err(Refusal::new(
+                Reason::KeysUnavailable,
+                format!(
+                    "The keys of provider {} cannot be fetched at the moment, so its tokens cannot be judged. Try again shortly.",
+                    self.config.name
+                ),
+            )
+            .retry_after(self.config.cooldown)),
+        }
+    }
+
+    fn usable(&self) -> Option<Arc<Keys>> {
+        self.keys.load_full().filter(|keys| keys.until.is_none_or(|until| clock::tick() < until))
+    }
+
+    /// Waits for a fetch that begins now, or for the one that others wait for; returns at once within the cooldown.
+    async fn fetched_anew(&self) {
+        if matches!(self.config.keys, KeySource::File(_)) {
+            return;
+        }
+        if self.may_ask() {
+            self.asked.send_modify(|asked| *asked += 1);
+        }
+        let wanted = *self.asked.borrow();
+        let mut done = self.done.subscribe();
+        let fetched = done.wait_for(|done| *done >= wanted);
+        if tokio::time::timeout(WAIT, fetched).await.is_err() {
+            tracing::warn!(provider = self.config.name, "a token waited for keys in vain");
+        }
+    }
+
+    /// Takes the slot before the fetch and whatever comes of it, so that a flood of unknown keys stays one fetch.
+    fn may_ask(&self) -> bool {
+        let now = clock::tick();
+        let mut next = self.next_asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if next.is_some_and(|next| now < next) {
+            return false;
+        }
+        *next = Some(now + self.config.cooldown);
+        true
+    }
+
+    /// Keeps the keys fresh until the process ends.
+    pub async fn keep_fresh(self: Arc<Self>) {
+        let mut asked = self.asked.subscribe();
+        let mut found: Option<Uri> = None;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let answers = *asked.borrow_and_update();
+            let next = match self.fetch(&mut found).await {
+                Ok(keys) => {
+                    tracing::info!(provider = self.config.name, keys = keys.set.len(), "keys fetched");
+                    self.keys.store(Some(Arc::new(keys)));
+                    self.metrics.keys_fetched(&self.config.name, clock::now());
+                    pause = FIRST_PAUSE;
+                    spread(self.config.refresh)
+                }
+                Err(error) => {
+                    // The next time begins at discovery: the keys may have moved.
+                    found = None;
+                    self.metrics.keys_failed(&self.config.name);
+                    tracing::warn!(provider = self.config.name, cause = chain(&error), "keys cannot be fetched; the last good ones serve on");
+                    let next = pause.min(self.config.refresh);
+                    pause = pause.saturating_mul(2);
+                    next
+                }
+            };
+            self.done.send_replace(answers);
+            tokio::select! {
+                () = tokio::time::sleep(next) => {}
+                changed = asked.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    async fn fetch(&self, found: &mut Option<Uri>) -> Result<Keys, fetch::Error> {
+        let address = match (&self.config.keys, found.as_ref()) {
+            (KeySource::Address(address), _) => address.clone(),
+            (KeySource::Discovery(_), Some(address)) => address.clone(),
+            (KeySource::Discovery(address), None) => self.discover(address).await?,
+            (KeySource::File(file), _) => return Err(fetch::Error::Content(format!("the keys are in {}", file.display()))),
+        };
+        let json = fetch::get(&self.dialer, &address).await?;
+        let (set, left_out) = KeySet::read(&json).map_err(fetch::Error::Content)?;
+        tell(&self.config.name, &left_out);
+        *found = Some(address);
+        Ok(Keys { set, until: Some(clock::tick() + self.config.max_stale) })
+    }
+
+    async fn discover(&self, address: &Uri) -> Result<Uri, fetch::Error> {
+        let json = fetch::get(&self.dialer, address).await?;
+        let discovery: Discovery =
+            serde_json::from_slice(&json).map_err(|error| fetch::Error::Content(format!("{address} is no discovery document ({error})")))?;
+        if discovery.issuer.as_str() != self.config.issuer {
+            return Err(fetch::Error::Content(format!(
+                "{address} is of the issuer {:?}, configured is {:?}; they must be the same, byte for byte",
+                discovery.issuer.as_str(),
+                self.config.issuer
+            )));
+        }
+        let keys: Option<Uri> = discovery.jwks_uri.as_str().parse().ok();
+        keys.filter(|keys| Endpoint::of(keys).is_some_and(|endpoint| endpoint.tls || endpoint.is_loopback()))
+            .ok_or_else(|| fetch::Error::Content(format!("{address} names keys at {:?}, which is not https", discovery.jwks_uri.as_str())))
+    }
+}
+
+/// The refresh interval, give or take a tenth, so that many Keyhouses do not ask at the same moment.
+fn spread(interval: Duration) -> Duration {
+    let mut byte = [0];
+    // Without randomness the interval is merely not spread.
+    let tenth = if aws_lc_rs::rand::fill(&mut byte).is_ok() { f64::from(byte[0]) / 255.0 } else { 0.5 };
+    interval.mul_f64(0.9 + 0.2 * tenth)
+}
+
+fn tell(provider: &str, left_out: &[String]) {
+    for why in left_out {
+        tracing::warn!(provider, "left out: {why}");
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        source = error.source();
+    }
+    line
+}

@@ -1,0 +1,42 @@
+//! Keyhouse: an identity-aware reverse proxy in front of ClickHouse's HTTP interface.
+//!
+//! This page is the architecture. A request walks through the rooms in this order, written as one function in
+//! [`gate`]; each stage consumes the one before and can be made nowhere else:
+//!
+//! | room | makes | what can no longer happen |
+//! | --- | --- | --- |
+//! | [`listen`] | `Arrived` | nothing in it is believed yet |
+//! | [`identity`] | `Identified` | forwarding a token or password; an unknown caller |
+//! | [`statement`] | `Understood` | an unread statement; another text than the judged one |
+//! | [`policy`] | `Permitted` | a permit for one statement used for another |
+//! | [`upstream`] | `Answer` | a request to ClickHouse that Keyhouse did not write |
+//!
+//! A room may name the rooms before it and never one after. [`record`], [`refusal`], [`config`], [`dial`] and [`clock`]
+//! are shelves: every room may reach them, they name no room. [`start`] builds the house from a config, [`admin`] tells
+//! how it is, [`cli`] is its front door.
+//!
+//! # Invariants, as absences
+//!
+//! - No request is sent to ClickHouse but by `upstream::forward`, whose only argument of substance is a [`policy::Permitted`].
+//! - No incoming header or parameter reaches the outgoing request: `upstream::outgoing` has no access to the head.
+//! - No credential leaves `identity::credential`: the head that goes on is without them. No ClickHouse password enters
+//!   the rooms before [`upstream`].
+//! - No decision reads a clock, a socket or a global: `policy::decide` takes rules and a statement.
+//! - No answer is held: frames go on as they come, and an answer that breaks on one side breaks on the other.
+//! - No request without a record: it is opened before the walk and closed by whatever drops it.
+//! - No `_` arm that lets through: a match on what a library may extend refuses what it does not know.
+
+pub mod admin;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod dial;
+pub mod gate;
+pub mod identity;
+pub mod listen;
+pub mod policy;
+pub mod record;
+pub mod refusal;
+pub mod start;
+pub mod statement;
+pub mod upstream;

@@ -1,0 +1,189 @@
+//! One connection: a slot, a handshake, the protocol that was agreed on, and a watch over its pace.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+use super::Arrived;
+use super::drain::{Drain, Draining};
+use super::pace::{Pace, Paced, Taken};
+use crate::config::Limits;
+use crate::record::Metrics;
+
+/// How often a caller on HTTP/2 is asked whether it is still there, and how long it may take to say so.
+const STILL_THERE: Duration = Duration::from_secs(20);
+
+/// The pause after an `accept` that failed: out of descriptors, most likely.
+const AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// What answers requests.
+pub trait Handler: Clone + Send + Sync + 'static {
+    /// The answer's body.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static;
+
+    /// Answers one request; it cannot fail, because a refusal is an answer.
+    fn answer(&self, arrived: Arrived) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
+/// What all listeners share.
+pub struct Front<H> {
+    limits: Limits,
+    slots: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+    handler: H,
+}
+
+impl<H: Handler> Front<H> {
+    /// Listeners that hand their requests to this handler.
+    pub fn new(limits: Limits, metrics: Arc<Metrics>, handler: H) -> Arc<Self> {
+        let slots = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+        Arc::new(Self { limits, slots, metrics, handler })
+    }
+
+    /// Accepts until the drain begins.
+    pub fn listen(self: Arc<Self>, listener: TcpListener, tls: Option<TlsAcceptor>, drain: &Drain) -> impl Future<Output = ()> + Send + use<H> {
+        let member = drain.member();
+        async move {
+            let mut draining = member.clone();
+            let mut begun = pin!(draining.begun());
+            loop {
+                let accepted = tokio::select! {
+                    accepted = listener.accept() => accepted,
+                    () = &mut begun => return,
+                };
+                match accepted {
+                    Ok((stream, peer)) => self.accept(stream, peer, tls.clone(), member.clone()),
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection cannot be accepted");
+                        tokio::time::sleep(AFTER_FAILURE).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn accept(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, draining: Draining) {
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            self.refused("connections");
+            return;
+        };
+        let front = Arc::clone(self);
+        tokio::spawn(async move {
+            front.metrics.connections.inc();
+            front.connection(stream, peer, tls, draining).await;
+            front.metrics.connections.dec();
+            drop(slot);
+        });
+    }
+
+    fn refused(&self, why: &str) {
+        self.metrics.connections_refused.with_label_values(&[why]).inc();
+    }
+
+    async fn connection(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, draining: Draining) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, %peer, "a socket option cannot be set");
+        }
+        let Some(tls) = tls else {
+            return self.http1(stream, peer, draining).await;
+        };
+        match tokio::time::timeout(self.limits.handshake_timeout, tls.accept(stream)).await {
+            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => self.http2(stream, peer, draining).await,
+            Ok(Ok(stream)) => self.http1(stream, peer, draining).await,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, %peer, "no TLS handshake");
+                self.refused("handshake");
+            }
+            Err(_elapsed) => self.refused("handshake"),
+        }
+    }
+
+    async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self: &Arc<Self>, stream: S, peer: SocketAddr, draining: Draining) {
+        let pace = Pace::new();
+        let service = self.service(peer, &pace);
+        let io = TokioIo::new(Paced::new(stream, pace.clone()));
+        let connection = http1::Builder::new()
+            .header_read_timeout(None)
+            .half_close(false)
+            .max_headers(self.limits.header_count)
+            .max_header_size(self.limits.header_size)
+            .serve_connection(io, service);
+        self.watch(pin!(connection), http1::Connection::graceful_shutdown, &pace, true, draining).await;
+    }
+
+    async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self: &Arc<Self>, stream: S, peer: SocketAddr, draining: Draining) {
+        let pace = Pace::new();
+        let service = self.service(peer, &pace);
+        let io = TokioIo::new(Paced::new(stream, pace.clone()));
+        let limits = &self.limits.http2;
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(STILL_THERE)
+            .keep_alive_timeout(STILL_THERE)
+            .max_concurrent_streams(limits.streams)
+            .max_pending_accept_reset_streams(limits.pending_resets)
+            .max_local_error_reset_streams(limits.local_resets)
+            .max_header_list_size(limits.header_list_size)
+            .serve_connection(io, service);
+        self.watch(pin!(connection), http2::Connection::graceful_shutdown, &pace, false, draining).await;
+    }
+
+    /// What hyper calls for each request; on HTTP/2 these run side by side in tasks of their own.
+    fn service(
+        self: &Arc<Self>,
+        peer: SocketAddr,
+        pace: &Pace,
+    ) -> impl Service<Request<Incoming>, Response = Response<Taken<H::Body>>, Error = Infallible, Future: Send + 'static> + use<H> {
+        let (front, pace) = (Arc::clone(self), pace.clone());
+        service_fn(move |request| {
+            let (front, running) = (Arc::clone(&front), pace.request());
+            async move {
+                let answer = front.handler.answer(Arrived::new(peer, request)).await;
+                Ok(answer.map(|body| Taken::new(body, running)))
+            }
+        })
+    }
+
+    /// Drives a connection to its end: its own, the drain's, or that of our patience.
+    async fn watch<C>(&self, mut connection: Pin<&mut C>, finish: fn(Pin<&mut C>), pace: &Pace, heads_are_timed: bool, mut draining: Draining)
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
+        let mut finishing = false;
+        loop {
+            let look_away = match pace.check(&self.limits, heads_are_timed) {
+                Ok(left) => left,
+                Err(slow) => return self.refused(slow.word()),
+            };
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "a caller's connection ended");
+                    }
+                    return;
+                }
+                () = draining.begun(), if !finishing => {
+                    finishing = true;
+                    finish(connection.as_mut());
+                }
+                () = tokio::time::sleep(look_away) => {}
+            }
+        }
+    }
+}

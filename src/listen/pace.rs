@@ -1,0 +1,197 @@
+//! How a connection spends its time: hyper has one timer for idle connections and slow heads, and these need two.
+
+use std::collections::HashMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use http_body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::clock;
+use crate::config::Limits;
+
+/// What one connection does, shared by its socket, its answers and its watch.
+#[derive(Clone)]
+pub(super) struct Pace(Arc<Mutex<State>>);
+
+struct State {
+    /// Requests whose answer has not ended, by number, each with the time since when the caller does not take it.
+    running: HashMap<u64, Option<Instant>>,
+    next: u64,
+    /// Since when nothing runs.
+    idle_since: Instant,
+    /// Since when a head is being read.
+    head_since: Option<Instant>,
+}
+
+/// What a connection has taken too long for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slow {
+    Idle,
+    Head,
+    Taking,
+}
+
+impl Slow {
+    /// The word for it, in metrics.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Slow::Idle => "idle",
+            Slow::Head => "slow-head",
+            Slow::Taking => "slow-taking",
+        }
+    }
+}
+
+impl Pace {
+    /// A new connection: its first head is due.
+    pub(super) fn new() -> Self {
+        let now = clock::tick();
+        Self(Arc::new(Mutex::new(State { running: HashMap::new(), next: 0, idle_since: now, head_since: Some(now) })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request begins; its answer's body keeps what is returned until its end.
+    pub(super) fn request(&self) -> Running {
+        let mut state = self.state();
+        state.head_since = None;
+        state.next += 1;
+        let number = state.next;
+        state.running.insert(number, None);
+        Running { pace: self.clone(), number }
+    }
+
+    fn bytes_came(&self) {
+        let mut state = self.state();
+        if state.running.is_empty() && state.head_since.is_none() {
+            state.head_since = Some(clock::tick());
+        }
+    }
+
+    /// How long to look away, or what takes too long. HTTP/2 has frames that are no heads, so that a head's time is
+    /// its idle time there.
+    pub(super) fn check(&self, limits: &Limits, heads_are_timed: bool) -> Result<Duration, Slow> {
+        let now = clock::tick();
+        let state = self.state();
+        let left = |since: Instant, limit: Duration, slow| match limit.checked_sub(now.duration_since(since)) {
+            Some(left) if !left.is_zero() => Ok(left),
+            _ => Err(slow),
+        };
+        if state.running.is_empty() {
+            return match state.head_since.filter(|_| heads_are_timed) {
+                Some(since) => left(since, limits.header_timeout, Slow::Head),
+                None => left(state.idle_since, limits.idle_timeout, Slow::Idle),
+            };
+        }
+        let mut shortest = limits.header_timeout.min(limits.idle_timeout).min(limits.write_timeout);
+        for since in state.running.values().flatten() {
+            shortest = shortest.min(left(*since, limits.write_timeout, Slow::Taking)?);
+        }
+        Ok(shortest)
+    }
+}
+
+/// One request that runs.
+pub(super) struct Running {
+    pace: Pace,
+    number: u64,
+}
+
+impl Running {
+    /// Notes whether the caller has something to take.
+    fn taking(&self, since: Option<Instant>) {
+        if let Some(slot) = self.pace.state().running.get_mut(&self.number) {
+            *slot = since;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut state = self.pace.state();
+        state.running.remove(&self.number);
+        state.idle_since = clock::tick();
+    }
+}
+
+/// An answer's body that tells since when the caller does not take it.
+pub(super) struct Taken<B> {
+    body: B,
+    running: Running,
+}
+
+impl<B> Taken<B> {
+    pub(super) fn new(body: B, running: Running) -> Self {
+        Self { body, running }
+    }
+}
+
+impl<B: Body + Unpin> Body for Taken<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        self.running.taking(polled.is_ready().then(clock::tick));
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A socket that tells when bytes come.
+pub(super) struct Paced<S> {
+    stream: S,
+    pace: Pace,
+}
+
+impl<S> Paced<S> {
+    pub(super) fn new(stream: S, pace: Pace) -> Self {
+        Self { stream, pace }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.pace.bytes_came();
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

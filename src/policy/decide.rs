@@ -1,0 +1,153 @@
+//! The decision, and the sealed yes.
+
+use http::Method;
+
+use super::base;
+use super::file::{Rule, Rules};
+use crate::refusal::{Reason, Refusal};
+use crate::statement::{Effect, Name, Understood};
+
+/// The yes to one statement: whose credential carries it, in which database, by which rule. Only [`decide`] makes one.
+///
+/// ```compile_fail,E0451
+/// let permit = keyhouse::policy::Permit { rule: String::new(), act_as: String::new(), database: String::new() };
+/// ```
+#[derive(Debug)]
+pub struct Permit {
+    rule: String,
+    act_as: String,
+    database: String,
+}
+
+impl Permit {
+    /// The rule that said yes.
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    /// The name under `clickhouse.users`.
+    pub fn act_as(&self) -> &str {
+        &self.act_as
+    }
+
+    /// The database of names without one: the one that was judged.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+}
+
+/// A permit with the statement that it was given for; neither can be had without the other.
+pub struct Permitted {
+    permit: Permit,
+    understood: Understood,
+}
+
+impl Permitted {
+    /// The yes.
+    pub fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    /// What it was given for.
+    pub fn understood(&self) -> &Understood {
+        &self.understood
+    }
+}
+
+/// Judges a statement by the first rule that is meant for its caller.
+///
+/// # Errors
+/// 403 with what is not allowed, and whom to ask where the rule says so.
+pub fn decide(rules: &Rules, understood: Understood) -> Result<Permitted, Denied> {
+    let caller = understood.caller();
+    let Some(rule) = rules.for_caller(caller) else {
+        let groups = caller.groups.join(", ");
+        return Err(Denied {
+            rule: None,
+            refusal: Refusal::new(
+                Reason::NoRule,
+                format!(
+                    "Signed in as {} ({}); groups: [{groups}]. No rule is meant for any of them; ask for one of your groups to be given access.",
+                    caller.username, caller.provider
+                ),
+            ),
+        });
+    };
+    let database = understood.address().database().unwrap_or(&rule.database).to_owned();
+    judge(rule, &database, &understood).map_err(|refusal| Denied { rule: Some(rule.name.clone()), refusal })?;
+    Ok(Permitted { permit: Permit { rule: rule.name.clone(), act_as: rule.act_as.clone(), database }, understood })
+}
+
+/// A no, and the rule that said it.
+#[derive(Debug)]
+pub struct Denied {
+    /// The rule, where one was meant for the caller.
+    pub rule: Option<String>,
+    /// The no.
+    pub refusal: Refusal,
+}
+
+fn judge(rule: &Rule, database: &str, understood: &Understood) -> Result<(), Refusal> {
+    let statement = understood.statement();
+    let (effect, reach) = (statement.effect(), statement.reach());
+    let refuse = |reason, says: String| Err(Refusal::new(reason, with_message(rule, says)));
+    if effect != Effect::Read && understood.method() == Method::GET {
+        return refuse(Reason::WriteByGet, "GET carries reads only; send it with POST.".to_owned());
+    }
+    if !rule.allow.iter().any(|entry| entry.effects.contains(&effect)) {
+        return refuse(
+            Reason::EffectNotAllowed,
+            format!("Rule `{}` does not allow `{}`; it allows {}.", rule.name, effect.word(), allowed_effects(rule)),
+        );
+    }
+    if let Some(function) = reach.table_functions.first() {
+        return refuse(Reason::TableFunctionNotAllowed, format!("The table function `{}` is not allowed.", function.escape_debug()));
+    }
+    if let Some(function) = reach.functions.iter().find(|function| !base::is_plain(function)) {
+        return refuse(
+            Reason::FunctionNotAllowed,
+            format!("The function `{}` is not known to compute on its arguments alone.", function.escape_debug()),
+        );
+    }
+    // Every object by itself: a target by the statement's effect, a source by `read`.
+    let sources = reach.tables.iter().map(|name| (name, Effect::Read));
+    let targets = reach.targets.iter().map(|name| (name, effect));
+    for (name, effect) in sources.chain(targets) {
+        table(rule, database, name, effect)?;
+    }
+    Ok(())
+}
+
+fn table(rule: &Rule, current: &str, name: &Name, effect: Effect) -> Result<(), Refusal> {
+    let database = name.database.as_deref().unwrap_or(current);
+    let shown = format!("{database}.{}", name.table);
+    if rule.deny.iter().any(|pattern| pattern.fits(database, &name.table)) {
+        return Err(Refusal::new(Reason::TableDenied, with_message(rule, format!("Rule `{}` denies the table {shown}.", rule.name))));
+    }
+    let allowed = rule
+        .allow
+        .iter()
+        .filter(|entry| entry.effects.contains(&effect))
+        .any(|entry| entry.tables.iter().any(|pattern| pattern.fits(database, &name.table)));
+    if !allowed {
+        return Err(Refusal::new(
+            Reason::TableNotAllowed,
+            with_message(rule, format!("Rule `{}` does not allow `{}` of the table {shown}.", rule.name, effect.word())),
+        ));
+    }
+    Ok(())
+}
+
+fn allowed_effects(rule: &Rule) -> String {
+    let mut words: Vec<&str> = rule.allow.iter().flat_map(|entry| &entry.effects).map(|effect| effect.word()).collect();
+    words.sort_unstable();
+    words.dedup();
+    words.join(", ")
+}
+
+fn with_message(rule: &Rule, says: String) -> String {
+    match &rule.message {
+        Some(message) => format!("{says} {message}"),
+        None => says,
+    }
+}

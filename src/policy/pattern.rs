@@ -1,0 +1,84 @@
+//! Patterns of tables: `database.table`, exact case, `*` within either part.
+
+use std::fmt;
+
+/// One pattern. `*` stands for any characters and never crosses the dot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pattern {
+    database: String,
+    table: String,
+}
+
+impl Pattern {
+    /// Reads `database.table`.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let (database, table) = text.split_once('.')?;
+        let part = |part: &str| !part.is_empty() && !part.contains(['`', '"', '\'', ' ']);
+        (part(database) && part(table) && !table.contains('.')).then(|| Self { database: database.to_owned(), table: table.to_owned() })
+    }
+
+    /// Whether the table is meant.
+    pub(super) fn fits(&self, database: &str, table: &str) -> bool {
+        glob(&self.database, database) && glob(&self.table, table)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.database, self.table)
+    }
+}
+
+/// `*` as in file names, in linear time for the usual one or two stars.
+fn glob(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
+        return false;
+    };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else {
+        return rest.is_empty();
+    };
+    for part in parts {
+        match rest.split_once(part) {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+    use super::*;
+
+    #[test]
+    fn a_star_does_not_cross_the_dot_and_case_counts() {
+        for (pattern, database, table, fits) in [
+            ("sales.*", "sales", "orders", true),
+            ("sales.*", "sales", "a.b", true),
+            ("sales.*", "sales2", "orders", false),
+            ("sales.*", "Sales", "orders", false),
+            ("*.orders", "any", "orders", true),
+            ("*.*", "a", "b", true),
+            ("a*.t", "a.b", "t", true),
+            ("sales.o*s", "sales", "orders", true),
+            ("sales.o*s", "sales", "os", true),
+            ("sales.o*s", "sales", "o", false),
+            ("sales.a*b*c", "sales", "a1b2c", true),
+            ("sales.a*b*c", "sales", "a1c", false),
+            ("sales.orders", "sales", "orders", true),
+            ("sales.orders", "sales", "orders2", false),
+        ] {
+            assert_eq!(Pattern::read(pattern).unwrap().fits(database, table), fits, "{pattern} {database} {table}");
+        }
+    }
+
+    #[test]
+    fn only_two_parts_are_a_pattern() {
+        for text in ["", "sales", "sales.", ".orders", "a.b.c", "`a`.b", "a. b"] {
+            assert_eq!(Pattern::read(text), None, "{text}");
+        }
+    }
+}

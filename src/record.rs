@@ -1,0 +1,11 @@
+//! What is left of every request: one line, and numbers.
+
+mod audit;
+mod body;
+mod entry;
+mod metrics;
+
+pub use audit::{Audit, Lost};
+pub use body::{Recorded, Recording, Told};
+pub use entry::{CallerLine, Entry, Outcome, ReachLine, RequestId};
+pub use metrics::Metrics;

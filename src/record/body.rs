@@ -1,0 +1,158 @@
+//! An answer's body that holds the record: the line is written when the last byte leaves, or when it never will.
+
+use std::error::Error;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::audit::{Ack, Audit, Lost};
+use super::entry::{Entry, Outcome};
+use super::metrics::Metrics;
+use crate::clock;
+
+/// What a body knows when it ends.
+pub trait Told {
+    /// The ClickHouse error that it carried, where it was seen.
+    fn clickhouse_code(&self) -> Option<u16>;
+}
+
+/// An open record. Dropped, it is closed: by a caller who left, or by a fault.
+pub struct Recording {
+    entry: Box<Entry>,
+    open: bool,
+    audit: Arc<Audit>,
+    metrics: Arc<Metrics>,
+}
+
+impl Recording {
+    /// A record that will be written whatever happens.
+    pub fn new(entry: Entry, audit: Arc<Audit>, metrics: Arc<Metrics>) -> Self {
+        Self { entry: Box::new(entry), open: true, audit, metrics }
+    }
+
+    /// What is known so far.
+    pub fn entry(&mut self) -> &mut Entry {
+        &mut self.entry
+    }
+
+    /// Writes the line; what is returned is to be waited for.
+    fn close(&mut self) -> Option<Ack> {
+        if !std::mem::take(&mut self.open) {
+            return None;
+        }
+        let entry = &mut self.entry;
+        entry.ended(clock::tick());
+        self.metrics.request_ended(entry.outcome.word(), entry.reason, entry.took_ms / 1000.0, entry.bytes);
+        self.audit.write(entry.line())
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        if self.open {
+            self.entry.outcome = Outcome::CallerLeft;
+            drop(self.close());
+        }
+    }
+}
+
+/// A body with its record.
+pub struct Recorded<B: Body + Told> {
+    inner: B,
+    recording: Recording,
+    state: State,
+}
+
+enum State {
+    Flowing,
+    /// All is there but the record: what is held goes out when that is written, and not at all when it is not.
+    Waiting(Ack, Option<Frame<Bytes>>),
+    Over,
+}
+
+impl<B: Body + Told> Recorded<B> {
+    /// Ties a record to a body. The entry's outcome is what it is when all goes well.
+    pub fn new(inner: B, recording: Recording) -> Self {
+        Self { inner, recording, state: State::Flowing }
+    }
+
+    fn close(&mut self) -> Option<Ack> {
+        self.state = State::Over;
+        let entry = self.recording.entry();
+        entry.clickhouse_code = entry.clickhouse_code.or(self.inner.clickhouse_code());
+        self.recording.close()
+    }
+}
+
+impl<B> Body for Recorded<B>
+where
+    B: Body<Data = Bytes> + Told + Unpin,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = &mut *self;
+        loop {
+            match &mut this.state {
+                State::Over => return Poll::Ready(None),
+                State::Waiting(ack, held) => {
+                    let written = ready!(ack.poll(context));
+                    let held = held.take();
+                    this.state = State::Over;
+                    return Poll::Ready(if written { held.map(Ok) } else { Some(Err(Lost.into())) });
+                }
+                State::Flowing => {
+                    let last = match ready!(Pin::new(&mut this.inner).poll_frame(context)) {
+                        Some(Ok(frame)) => {
+                            // Trailers of an upstream are nothing that we promised to pass on.
+                            let Some(data) = frame.data_ref() else { continue };
+                            this.recording.entry().bytes += data.len() as u64;
+                            if !this.inner.is_end_stream() {
+                                return Poll::Ready(Some(Ok(frame)));
+                            }
+                            Some(frame)
+                        }
+                        Some(Err(error)) => {
+                            let error = error.into();
+                            tracing::warn!(request_id = %this.recording.entry().request_id, cause = %error, "an answer broke off");
+                            this.recording.entry().outcome = Outcome::Broken;
+                            drop(this.close());
+                            return Poll::Ready(Some(Err(error)));
+                        }
+                        None => None,
+                    };
+                    match this.close() {
+                        Some(ack) => this.state = State::Waiting(ack, last),
+                        None => return Poll::Ready(last.map(Ok)),
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.state {
+            State::Flowing => self.inner.size_hint(),
+            State::Waiting(_, Some(held)) => SizeHint::with_exact(held.data_ref().map_or(0, |data| data.len() as u64)),
+            State::Waiting(_, None) | State::Over => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl<B: Body + Told> Drop for Recorded<B> {
+    fn drop(&mut self) {
+        // hyper does not poll a body without bytes; that one ended well. Any other is closed by its recording.
+        if matches!(self.state, State::Flowing) && self.inner.is_end_stream() {
+            drop(self.close());
+        }
+    }
+}

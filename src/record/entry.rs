@@ -1,0 +1,213 @@
+//! One request's line, filled in as the request walks.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Instant, SystemTime};
+
+use serde::Serialize;
+
+/// A request's name: 128 random bits in hex. It is also the query's id in ClickHouse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// A new one.
+    pub fn new() -> Self {
+        let mut bytes = [0; 16];
+        // aws-lc's generator fails only where the system has no randomness at all; the id then still tells requests
+        // apart by their time, and nothing rests on its being unguessable.
+        if aws_lc_rs::rand::fill(&mut bytes).is_err() {
+            let since = crate::clock::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            bytes = since.as_nanos().to_be_bytes();
+        }
+        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for RequestId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The answer of ClickHouse went out to its end.
+    Answered,
+    /// Keyhouse refused.
+    Refused,
+    /// The answer broke off, on ClickHouse's side.
+    Broken,
+    /// The caller left before the end.
+    CallerLeft,
+}
+
+impl Outcome {
+    /// The word for it, in metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Answered => "answered",
+            Outcome::Refused => "refused",
+            Outcome::Broken => "broken",
+            Outcome::CallerLeft => "caller-left",
+        }
+    }
+}
+
+/// The caller, as the record names it.
+#[derive(Debug, Serialize)]
+pub struct CallerLine {
+    /// The provider's name.
+    pub provider: String,
+    /// The token's `sub`.
+    pub subject: String,
+    /// The mapped name.
+    pub username: String,
+    /// The groups.
+    pub groups: Vec<String>,
+}
+
+/// What the statement reaches, as the record names it.
+#[derive(Debug, Serialize)]
+pub struct ReachLine {
+    /// Tables read.
+    pub tables: Vec<String>,
+    /// Tables written.
+    pub targets: Vec<String>,
+    /// Calls.
+    pub functions: Vec<String>,
+    /// Calls in FROM.
+    pub table_functions: Vec<String>,
+    /// The format asked for.
+    pub format: Option<String>,
+}
+
+/// The record of one request.
+#[derive(Debug, Serialize)]
+pub struct Entry {
+    #[serde(serialize_with = "rfc3339")]
+    time: SystemTime,
+    /// The request's name.
+    pub request_id: RequestId,
+    /// Who connected.
+    pub peer: SocketAddr,
+    /// The HTTP method.
+    pub method: String,
+    /// The HTTP version.
+    pub http: &'static str,
+    /// Who asked.
+    #[serde(flatten)]
+    pub caller: Option<CallerLine>,
+    /// The rule that judged.
+    pub rule: Option<String>,
+    /// The name under `clickhouse.users`.
+    pub act_as: Option<String>,
+    /// What the statement does.
+    pub effect: Option<&'static str>,
+    /// The database of names without one.
+    pub database: Option<String>,
+    /// What the statement reaches.
+    pub reach: Option<ReachLine>,
+    /// The statement in the form that the config asks for.
+    pub statement: Option<String>,
+    /// SHA-256 of the statement as it came.
+    pub statement_digest: Option<String>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The HTTP status of the answer.
+    pub status: u16,
+    /// Why it was refused.
+    pub reason: Option<&'static str>,
+    /// The ClickHouse error in the answer.
+    pub clickhouse_code: Option<u16>,
+    /// The node that answered.
+    pub node: Option<String>,
+    /// The query's id in ClickHouse.
+    pub query_id: Option<String>,
+    /// What ClickHouse told of its work when the answer began (`X-ClickHouse-Summary`: rows and bytes).
+    pub summary: Option<serde_json::Value>,
+    /// Bytes of the answer's body that went out.
+    pub bytes: u64,
+    /// From the head's arrival until the answer began, in milliseconds.
+    pub first_byte_ms: Option<f64>,
+    /// From the head's arrival until the end, in milliseconds.
+    pub took_ms: f64,
+    #[serde(skip)]
+    began: Instant,
+}
+
+impl Entry {
+    /// Opens the record of a request that arrived at `time`.
+    pub fn open(time: SystemTime, began: Instant, peer: SocketAddr, method: &http::Method, version: http::Version) -> Self {
+        Self {
+            time,
+            request_id: RequestId::new(),
+            peer,
+            method: method.as_str().chars().take(32).collect(),
+            http: match version {
+                http::Version::HTTP_2 => "2",
+                http::Version::HTTP_11 => "1.1",
+                _ => "1.0",
+            },
+            caller: None,
+            rule: None,
+            act_as: None,
+            effect: None,
+            database: None,
+            reach: None,
+            statement: None,
+            statement_digest: None,
+            outcome: Outcome::CallerLeft,
+            status: 0,
+            reason: None,
+            clickhouse_code: None,
+            node: None,
+            query_id: None,
+            summary: None,
+            bytes: 0,
+            first_byte_ms: None,
+            took_ms: 0.0,
+            began,
+        }
+    }
+
+    /// Notes that the answer begins.
+    pub fn answer_begins(&mut self, status: http::StatusCode, now: Instant) {
+        self.status = status.as_u16();
+        self.first_byte_ms = Some(milliseconds(now - self.began));
+    }
+
+    /// Notes how long it all took.
+    pub(super) fn ended(&mut self, now: Instant) {
+        self.took_ms = milliseconds(now - self.began);
+    }
+
+    /// The line, with its line feed.
+    pub(super) fn line(&self) -> Vec<u8> {
+        let mut line = serde_json::to_vec(self)
+            .unwrap_or_else(|error| format!("{{\"request_id\":\"{}\",\"fault\":{:?}}}", self.request_id, error.to_string()).into_bytes());
+        line.push(b'\n');
+        line
+    }
+}
+
+fn milliseconds(duration: std::time::Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}
+
+fn rfc3339<S: serde::Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_rfc3339_millis(*time))
+}

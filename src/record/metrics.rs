@@ -1,0 +1,123 @@
+//! Numbers for Prometheus.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus::{Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+
+/// Every number that Keyhouse keeps.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    seconds: Histogram,
+    bytes: IntCounter,
+    /// Connections of callers.
+    pub connections: IntGauge,
+    /// Connections that were closed at once, by why.
+    pub connections_refused: IntCounterVec,
+    /// Records that could not be written.
+    pub records_lost: IntCounter,
+    /// Tokens found among the kept ones, or not.
+    pub token_cache: IntCounterVec,
+    /// Connections opened to ClickHouse.
+    pub upstream_connections: IntCounter,
+    keys_fetches: IntCounterVec,
+    keys_last_success: GaugeVec,
+    ready: Gauge,
+}
+
+impl Metrics {
+    /// A registry of our own with everything in it at zero.
+    ///
+    /// # Errors
+    /// A name that is no metric's, which a test would have found.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new_custom(Some("keyhouse".to_owned()), None)?;
+        let metrics = Self {
+            requests: IntCounterVec::new(
+                Opts::new("requests_total", "Requests by how they ended and why they were refused."),
+                &["outcome", "reason"],
+            )?,
+            seconds: Histogram::with_opts(
+                HistogramOpts::new("request_seconds", "From the head's arrival to the answer's end.")
+                    .buckets(vec![0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 600.0]),
+            )?,
+            bytes: IntCounter::new("answer_bytes_total", "Bytes of answers that went out.")?,
+            connections: IntGauge::new("connections", "Connections of callers.")?,
+            connections_refused: IntCounterVec::new(
+                Opts::new("connections_refused_total", "Connections closed before a request, by why."),
+                &["why"],
+            )?,
+            records_lost: IntCounter::new("records_lost_total", "Records that could not be written.")?,
+            token_cache: IntCounterVec::new(Opts::new("token_cache_total", "Verified tokens that were still known, or not."), &["found"])?,
+            upstream_connections: IntCounter::new("upstream_connections_total", "Connections opened to ClickHouse.")?,
+            keys_fetches: IntCounterVec::new(Opts::new("jwks_fetches_total", "Fetches of keys by provider and result."), &["provider", "result"])?,
+            keys_last_success: GaugeVec::new(Opts::new("jwks_last_success_timestamp_seconds", "When the keys were last fetched."), &["provider"])?,
+            ready: Gauge::new("ready", "Whether requests can be served.")?,
+            registry,
+        };
+        metrics.register()?;
+        Ok(metrics)
+    }
+
+    fn register(&self) -> Result<(), prometheus::Error> {
+        let registry = &self.registry;
+        registry.register(Box::new(self.requests.clone()))?;
+        registry.register(Box::new(self.seconds.clone()))?;
+        registry.register(Box::new(self.bytes.clone()))?;
+        registry.register(Box::new(self.connections.clone()))?;
+        registry.register(Box::new(self.connections_refused.clone()))?;
+        registry.register(Box::new(self.records_lost.clone()))?;
+        registry.register(Box::new(self.token_cache.clone()))?;
+        registry.register(Box::new(self.upstream_connections.clone()))?;
+        registry.register(Box::new(self.keys_fetches.clone()))?;
+        registry.register(Box::new(self.keys_last_success.clone()))?;
+        registry.register(Box::new(self.ready.clone()))
+    }
+
+    /// Counts a request that ended.
+    pub(super) fn request_ended(&self, outcome: &str, reason: Option<&'static str>, seconds: f64, bytes: u64) {
+        self.requests.with_label_values(&[outcome, reason.unwrap_or("")]).inc();
+        self.seconds.observe(seconds);
+        self.bytes.inc_by(bytes);
+    }
+
+    /// Counts a fetch of keys that succeeded.
+    pub fn keys_fetched(&self, provider: &str, now: SystemTime) {
+        self.keys_fetches.with_label_values(&[provider, "ok"]).inc();
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.keys_last_success.with_label_values(&[provider]).set(now.as_secs_f64());
+    }
+
+    /// Counts a fetch of keys that failed.
+    pub fn keys_failed(&self, provider: &str) {
+        self.keys_fetches.with_label_values(&[provider, "failed"]).inc();
+    }
+
+    /// Everything in the text format of Prometheus.
+    ///
+    /// # Errors
+    /// Where the encoder fails.
+    pub fn text(&self, ready: bool) -> Result<Vec<u8>, prometheus::Error> {
+        self.ready.set(f64::from(u8::from(ready)));
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
+    use super::*;
+
+    #[test]
+    fn every_number_is_registered() {
+        let metrics = Metrics::new().unwrap();
+        metrics.request_ended("refused", Some("no-rule"), 0.1, 10);
+        metrics.keys_failed("corp");
+        let text = String::from_utf8(metrics.text(true).unwrap()).unwrap();
+        assert!(text.contains("keyhouse_requests_total{outcome=\"refused\",reason=\"no-rule\"} 1"), "{text}");
+        assert!(text.contains("keyhouse_jwks_fetches_total{provider=\"corp\",result=\"failed\"} 1"), "{text}");
+        assert!(text.contains("keyhouse_ready 1"), "{text}");
+    }
+}

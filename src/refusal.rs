@@ -1,0 +1,214 @@
+//! Every way Keyhouse says no: one closed table from reason to HTTP status, ClickHouse code and public meaning.
+
+mod answer;
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+
+pub use answer::wants_json;
+
+/// The ClickHouse error that a client is shown: its number and its name, as in ClickHouse's `ErrorCodes.cpp`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClickHouseError {
+    /// The number after `Code:`, also in `X-ClickHouse-Exception-Code`.
+    pub number: u16,
+    /// The name in brackets at the end of the message.
+    pub name: &'static str,
+}
+
+const AUTHENTICATION_FAILED: ClickHouseError = ClickHouseError { number: 516, name: "AUTHENTICATION_FAILED" };
+const ACCESS_DENIED: ClickHouseError = ClickHouseError { number: 497, name: "ACCESS_DENIED" };
+const SYNTAX_ERROR: ClickHouseError = ClickHouseError { number: 62, name: "SYNTAX_ERROR" };
+const BAD_ARGUMENTS: ClickHouseError = ClickHouseError { number: 36, name: "BAD_ARGUMENTS" };
+const QUERY_IS_TOO_LARGE: ClickHouseError = ClickHouseError { number: 229, name: "QUERY_IS_TOO_LARGE" };
+const NOT_IMPLEMENTED: ClickHouseError = ClickHouseError { number: 48, name: "NOT_IMPLEMENTED" };
+const NETWORK_ERROR: ClickHouseError = ClickHouseError { number: 210, name: "NETWORK_ERROR" };
+const SOCKET_TIMEOUT: ClickHouseError = ClickHouseError { number: 209, name: "SOCKET_TIMEOUT" };
+const NO_RESOURCES: ClickHouseError = ClickHouseError { number: 202, name: "TOO_MANY_SIMULTANEOUS_QUERIES" };
+const LOGICAL_ERROR: ClickHouseError = ClickHouseError { number: 49, name: "LOGICAL_ERROR" };
+
+macro_rules! reasons {
+    ($($name:ident $code:literal $status:ident $clickhouse:ident $meaning:literal;)+) => {
+        /// Why a request was refused. The list is closed: the same code stands in the answer, in the record and in
+        /// the metric, and the README's table is checked against this one.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $(#[doc = $meaning] $name,)+
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the walk.
+            pub const ALL: &[Reason] = &[$(Reason::$name,)+];
+
+            /// The stable code.
+            pub fn code(self) -> &'static str {
+                match self { $(Reason::$name => $code,)+ }
+            }
+
+            /// The HTTP status of the answer.
+            pub fn status(self) -> StatusCode {
+                match self { $(Reason::$name => StatusCode::$status,)+ }
+            }
+
+            /// The ClickHouse error that clients read.
+            pub fn clickhouse(self) -> ClickHouseError {
+                match self { $(Reason::$name => $clickhouse,)+ }
+            }
+
+            /// What it means, in one sentence for the README.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Reason::$name => $meaning,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    HttpVersion "http-version" HTTP_VERSION_NOT_SUPPORTED NOT_IMPLEMENTED "HTTP/1.0: its answers end where the connection does, so a cut one looks whole.";
+    UnknownPath "unknown-path" NOT_FOUND BAD_ARGUMENTS "Only the path `/` carries statements.";
+    MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED NOT_IMPLEMENTED "Only POST and GET carry statements.";
+    RecordUnavailable "record-unavailable" SERVICE_UNAVAILABLE NO_RESOURCES "The record cannot be written and the config says `on_failure: refuse`.";
+    NoCredentials "no_credentials" UNAUTHORIZED AUTHENTICATION_FAILED "The request brings no bearer token.";
+    MultipleCredentials "multiple_credentials" BAD_REQUEST AUTHENTICATION_FAILED "The request brings more than one credential.";
+    TokenInUrl "token_in_url" BAD_REQUEST AUTHENTICATION_FAILED "A token or password stands in the address, where logs keep it.";
+    MalformedToken "malformed_token" UNAUTHORIZED AUTHENTICATION_FAILED "The token is not a well-formed signed JWT.";
+    OpaqueToken "opaque_token" UNAUTHORIZED AUTHENTICATION_FAILED "The token is not a JWT at all.";
+    EncryptedToken "encrypted_token" UNAUTHORIZED AUTHENTICATION_FAILED "The token is an encrypted JWT (JWE).";
+    TokenTooLarge "token_too_large" UNAUTHORIZED AUTHENTICATION_FAILED "The token is longer than the provider's `max_token_size`.";
+    DuplicateClaim "duplicate_claim" UNAUTHORIZED AUTHENTICATION_FAILED "A claim stands in the token twice.";
+    UnsupportedHeader "unsupported_header" UNAUTHORIZED AUTHENTICATION_FAILED "The token's header asks for something that is never done (`crit`, `zip`, nested JWT).";
+    IssuerMissing "issuer_missing" UNAUTHORIZED AUTHENTICATION_FAILED "The token does not say who issued it.";
+    UnknownIssuer "unknown_issuer" UNAUTHORIZED AUTHENTICATION_FAILED "No configured provider has the token's issuer, byte for byte.";
+    AudienceMissing "audience_missing" UNAUTHORIZED AUTHENTICATION_FAILED "The token is meant for nobody in particular.";
+    AudienceMismatch "audience_mismatch" UNAUTHORIZED AUTHENTICATION_FAILED "The token is meant for another application.";
+    WrongTokenType "wrong_token_type" UNAUTHORIZED AUTHENTICATION_FAILED "The token is no access token (ID, refresh, logout token, DPoP proof).";
+    ClaimMissing "claim_missing" UNAUTHORIZED AUTHENTICATION_FAILED "A required claim is missing.";
+    ClaimType "claim_type" UNAUTHORIZED AUTHENTICATION_FAILED "A claim has another type than its standard says.";
+    ClaimValue "claim_value" UNAUTHORIZED AUTHENTICATION_FAILED "A claim that names the caller is empty, too long or holds control characters.";
+    Expired "expired" UNAUTHORIZED AUTHENTICATION_FAILED "The token has expired.";
+    NotYetValid "not_yet_valid" UNAUTHORIZED AUTHENTICATION_FAILED "The token is not valid yet.";
+    IssuedInFuture "issued_in_future" UNAUTHORIZED AUTHENTICATION_FAILED "The token says that it was issued in the future.";
+    LifetimeTooLong "lifetime_too_long" UNAUTHORIZED AUTHENTICATION_FAILED "The token lives longer than the provider's `max_token_lifetime`.";
+    SenderConstrained "sender_constrained" UNAUTHORIZED AUTHENTICATION_FAILED "The token is bound to a key (`cnf`) and was sent as a plain bearer token.";
+    AlgNotAllowed "alg_not_allowed" UNAUTHORIZED AUTHENTICATION_FAILED "The token is signed with an algorithm that the provider's list does not have.";
+    KeyTypeMismatch "key_type_mismatch" UNAUTHORIZED AUTHENTICATION_FAILED "The key of that `kid` is of another type than the algorithm needs.";
+    KeyAlgMismatch "key_alg_mismatch" UNAUTHORIZED AUTHENTICATION_FAILED "The key of that `kid` is for another algorithm.";
+    UnknownKey "unknown_key" UNAUTHORIZED AUTHENTICATION_FAILED "The provider has no signing key of that `kid`.";
+    AmbiguousKey "ambiguous_key" UNAUTHORIZED AUTHENTICATION_FAILED "The token names no key and the provider has too many to try.";
+    BadSignature "bad_signature" UNAUTHORIZED AUTHENTICATION_FAILED "The signature does not fit the token.";
+    KeysUnavailable "keys_unavailable" SERVICE_UNAVAILABLE AUTHENTICATION_FAILED "The provider's keys could not be fetched, or are too old to trust.";
+    GroupsMissing "groups_missing" FORBIDDEN ACCESS_DENIED "The token is good but does not have the claim that names the caller's groups.";
+    ParameterNotAllowed "parameter-not-allowed" BAD_REQUEST BAD_ARGUMENTS "An address parameter that Keyhouse does not pass on.";
+    MalformedParameter "malformed-parameter" BAD_REQUEST BAD_ARGUMENTS "The address parameters are repeated, badly encoded or have a wrong value.";
+    HeaderNotAllowed "header-not-allowed" BAD_REQUEST BAD_ARGUMENTS "A header that could change the statement's meaning and that Keyhouse does not read.";
+    ContentType "content-type" UNSUPPORTED_MEDIA_TYPE NOT_IMPLEMENTED "The body is a form; the statement must be the plain body.";
+    ContentEncoding "content-encoding" UNSUPPORTED_MEDIA_TYPE NOT_IMPLEMENTED "The body is compressed; the statement must be plain.";
+    BodyTimeout "body-timeout" REQUEST_TIMEOUT SOCKET_TIMEOUT "The body did not arrive in time.";
+    BodyBroken "body-broken" BAD_REQUEST NETWORK_ERROR "The body broke off.";
+    StatementTooLong "statement-too-long" PAYLOAD_TOO_LARGE QUERY_IS_TOO_LARGE "The statement is longer than `limits.statement_size`.";
+    NotUtf8 "not-utf8" BAD_REQUEST SYNTAX_ERROR "The statement is not UTF-8.";
+    EmptyStatement "empty-statement" BAD_REQUEST SYNTAX_ERROR "There is no statement.";
+    SeveralStatements "several-statements" BAD_REQUEST SYNTAX_ERROR "More than one statement in one request.";
+    NotUnderstood "not-understood" BAD_REQUEST SYNTAX_ERROR "The statement cannot be read for certain, so it is not passed on.";
+    NoRule "no-rule" FORBIDDEN ACCESS_DENIED "No rule is meant for this caller.";
+    WriteByGet "write-by-get" FORBIDDEN ACCESS_DENIED "GET carries reads only.";
+    EffectNotAllowed "effect-not-allowed" FORBIDDEN ACCESS_DENIED "The caller's rule does not allow what the statement does.";
+    TableNotAllowed "table-not-allowed" FORBIDDEN ACCESS_DENIED "The caller's rule does not allow a table of the statement.";
+    TableDenied "table-denied" FORBIDDEN ACCESS_DENIED "The caller's rule denies a table of the statement.";
+    TableFunctionNotAllowed "table-function-not-allowed" FORBIDDEN ACCESS_DENIED "Table functions reach files, hosts and other tables; no rule can open them yet.";
+    FunctionNotAllowed "function-not-allowed" FORBIDDEN ACCESS_DENIED "A function that is not known to compute on its arguments alone.";
+    UpstreamUnreachable "upstream-unreachable" BAD_GATEWAY NETWORK_ERROR "No node of the cluster takes a connection.";
+    UpstreamCredentials "upstream-credentials" BAD_GATEWAY NETWORK_ERROR "ClickHouse does not accept the credential that the rule acts as.";
+    UpstreamSettings "upstream-settings" BAD_GATEWAY NETWORK_ERROR "A setting that must protect the statement cannot be set on this server.";
+    UpstreamTimeout "upstream-timeout" GATEWAY_TIMEOUT SOCKET_TIMEOUT "ClickHouse did not begin to answer in time.";
+    UpstreamBroken "upstream-broken" BAD_GATEWAY NETWORK_ERROR "ClickHouse closed the connection or answered what is not HTTP as it should be.";
+    Internal "internal" INTERNAL_SERVER_ERROR LOGICAL_ERROR "A fault of Keyhouse's own; the log has it under the request id.";
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// One refusal: a reason, the sentence for the caller, and the cause that only the log sees.
+#[derive(Debug)]
+pub struct Refusal {
+    reason: Reason,
+    says: String,
+    retry_after: Option<Duration>,
+    cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Refusal {
+    /// A refusal; `says` tells the caller what happened, what was expected and what to do.
+    pub fn new(reason: Reason, says: impl Into<String>) -> Self {
+        Self { reason, says: says.into(), retry_after: None, cause: None }
+    }
+
+    /// Adds what led to it, for the log alone.
+    pub fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// Says when asking again may help (`Retry-After`, whole seconds).
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// The stable reason.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// The sentence for the caller.
+    pub fn says(&self) -> &str {
+        &self.says
+    }
+
+    /// How long to wait before asking again, where that helps.
+    pub fn retry(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The causes as one line, outermost first; nothing where the refusal speaks for itself.
+    pub fn chain(&self) -> Option<String> {
+        let mut cause: Option<&(dyn Error + 'static)> = self.cause.as_deref().map(|cause| cause as _);
+        let mut line = String::new();
+        while let Some(error) = cause {
+            if !line.is_empty() {
+                line.push_str(": ");
+            }
+            line.push_str(&error.to_string());
+            cause = error.source();
+        }
+        (!line.is_empty()).then_some(line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_code_of_its_own_in_the_stable_alphabet() {
+        let mut seen = std::collections::HashSet::new();
+        for reason in Reason::ALL {
+            assert!(seen.insert(reason.code()), "{reason} stands twice");
+            assert!(reason.code().bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_'));
+            assert!(reason.status().is_client_error() || reason.status().is_server_error());
+        }
+    }
+
+    #[test]
+    fn causes_are_one_line_for_the_log_and_never_in_the_sentence() {
+        let refusal = Refusal::new(Reason::Internal, "try again").because(std::io::Error::other("disk on fire"));
+        assert_eq!(refusal.chain().as_deref(), Some("disk on fire"));
+        assert_eq!(refusal.says(), "try again");
+    }
+}

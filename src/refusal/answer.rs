@@ -1,0 +1,127 @@
+//! A refusal as an answer: ClickHouse's text, which its clients show to people, or JSON for those who ask for it.
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use serde_json::json;
+
+use super::{Reason, Refusal};
+
+const EXCEPTION_CODE: HeaderName = HeaderName::from_static("x-clickhouse-exception-code");
+const REASON: HeaderName = HeaderName::from_static("x-keyhouse-reason");
+
+/// Longest `error_description`, in characters.
+const LONGEST_DESCRIPTION: usize = 300;
+
+/// Whether the caller asks for JSON by name; `*/*` does not.
+pub fn wants_json(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    accepted
+        .flat_map(|value| value.split(','))
+        .any(|item| item.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")))
+}
+
+impl Refusal {
+    /// The answer. The body ends with the reason and the request's id, so that what a person copies from a client's
+    /// window is enough to find the record.
+    pub fn answer(&self, as_json: bool, realm: &str, request_id: &str) -> Response<Bytes> {
+        let reason = self.reason();
+        let error = reason.clickhouse();
+        let (kind, body) = if as_json {
+            let body = json!({
+                "reason": reason.code(),
+                "message": self.says(),
+                "code": error.number,
+                "name": error.name,
+                "request_id": request_id,
+            });
+            ("application/json", format!("{body}\n"))
+        } else {
+            let says = self.says();
+            (
+                "text/plain; charset=UTF-8",
+                format!("Code: {}. DB::Exception: {says} ({}) [{reason}, request {request_id}]\n", error.number, error.name),
+            )
+        };
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = reason.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(EXCEPTION_CODE, HeaderValue::from(error.number));
+        headers.insert(REASON, HeaderValue::from_static(reason.code()));
+        if let Some(after) = self.retry() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        }
+        if let Some(challenge) = self.challenge(realm) {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+
+    /// RFC 6750 3: without a credential only the scheme; with a bad one also what is wrong with it.
+    fn challenge(&self, realm: &str) -> Option<HeaderValue> {
+        let realm = quotable(realm);
+        let challenge = match (self.reason(), self.reason().status()) {
+            (Reason::NoCredentials, _) => format!("Bearer realm=\"{realm}\""),
+            (_, StatusCode::UNAUTHORIZED) => {
+                format!("Bearer realm=\"{realm}\", error=\"invalid_token\", error_description=\"{}\"", quotable(self.says()))
+            }
+            (Reason::MultipleCredentials | Reason::TokenInUrl, _) => {
+                format!("Bearer realm=\"{realm}\", error=\"invalid_request\", error_description=\"{}\"", quotable(self.says()))
+            }
+            _ => return None,
+        };
+        HeaderValue::from_str(&challenge).ok()
+    }
+}
+
+/// What RFC 6750 3 lets stand between the quotes.
+fn quotable(text: &str) -> String {
+    let allowed = |c: char| matches!(c, ' '..='!' | '#'..='[' | ']'..='~');
+    text.chars().take(LONGEST_DESCRIPTION).map(|c| if allowed(c) { c } else { '\'' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+    use super::*;
+
+    #[test]
+    fn clients_read_it_as_an_exception_of_clickhouse() {
+        let answer = Refusal::new(Reason::AudienceMismatch, "Token audience is [\"x\"].").answer(false, "https://ch", "0af");
+        assert_eq!(answer.status(), 401);
+        assert_eq!(answer.headers()["x-clickhouse-exception-code"], "516");
+        assert_eq!(answer.headers()["x-keyhouse-reason"], "audience_mismatch");
+        assert_eq!(
+            answer.headers()["www-authenticate"],
+            "Bearer realm=\"https://ch\", error=\"invalid_token\", error_description=\"Token audience is ['x'].\""
+        );
+        assert_eq!(answer.body(), "Code: 516. DB::Exception: Token audience is [\"x\"]. (AUTHENTICATION_FAILED) [audience_mismatch, request 0af]\n");
+    }
+
+    #[test]
+    fn without_a_credential_the_challenge_names_no_error() {
+        let answer = Refusal::new(Reason::NoCredentials, "Send a token.").answer(false, "clickhouse", "0af");
+        assert_eq!(answer.headers()["www-authenticate"], "Bearer realm=\"clickhouse\"");
+    }
+
+    #[test]
+    fn json_is_for_those_who_ask_for_it_by_name() {
+        let asks = |accept: &'static str| wants_json(&[(ACCEPT, HeaderValue::from_static(accept))].into_iter().collect());
+        assert!(asks("text/html, application/json;q=0.9"));
+        assert!(!asks("*/*"));
+        let answer = Refusal::new(Reason::NoRule, "a \"b\"").answer(true, "clickhouse", "0af");
+        let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+        assert_eq!(body["reason"], "no-rule");
+        assert_eq!(body["code"], 497);
+    }
+
+    #[test]
+    fn nothing_of_a_token_can_break_out_of_a_header() {
+        let answer = Refusal::new(Reason::UnknownIssuer, "a\r\nset-cookie: x\u{1b}[2J\"é").answer(false, "r", "0af");
+        let challenge = answer.headers()["www-authenticate"].to_str().unwrap();
+        assert!(!challenge.contains(['\r', '\n', '\u{1b}']), "{challenge}");
+    }
+}

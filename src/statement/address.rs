@@ -1,0 +1,130 @@
+//! The parameters after the `?`: decoded once, each known by its exact name, none twice.
+
+use percent_encoding::percent_decode_str;
+
+use crate::refusal::{Reason, Refusal};
+
+/// Longest name of a database or format, in bytes.
+const LONGEST_NAME: usize = 128;
+
+/// The address parameters that Keyhouse understands. Everything else in an address is refused by its name: for
+/// ClickHouse an unknown parameter is a setting, and settings can carry SQL.
+#[derive(Debug, Default)]
+pub struct Address {
+    query: Option<String>,
+    database: Option<String>,
+    default_format: Option<String>,
+}
+
+impl Address {
+    /// SQL before the body's.
+    pub fn query(&self) -> &str {
+        self.query.as_deref().unwrap_or("")
+    }
+
+    /// The database of names without one.
+    pub fn database(&self) -> Option<&str> {
+        self.database.as_deref()
+    }
+
+    /// The format of answers whose statement says none.
+    pub fn default_format(&self) -> Option<&str> {
+        self.default_format.as_deref()
+    }
+
+    /// Reads what stands after the `?`.
+    pub(super) fn read(query: Option<&str>) -> Result<Self, Refusal> {
+        let mut address = Self::default();
+        for pair in query.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (decode(name)?, decode(value)?);
+            let slot = match name.as_str() {
+                "query" => &mut address.query,
+                "database" => &mut address.database,
+                "default_format" => &mut address.default_format,
+                _ => {
+                    return Err(Refusal::new(
+                        Reason::ParameterNotAllowed,
+                        format!("The address parameter `{}` is not passed on; `query`, `database` and `default_format` are.", shown(&name)),
+                    ));
+                }
+            };
+            if slot.replace(value).is_some() {
+                return Err(malformed(format!("The address parameter `{name}` stands there twice; send it once.")));
+            }
+        }
+        address.database = named("database", address.database, |c| !c.is_control())?;
+        address.default_format = named("default_format", address.default_format, |c| c.is_ascii_alphanumeric())?;
+        Ok(address)
+    }
+}
+
+/// An empty value says nothing, as in ClickHouse; any other must be a name.
+fn named(parameter: &str, value: Option<String>, allowed: impl Fn(char) -> bool) -> Result<Option<String>, Refusal> {
+    match value {
+        Some(name) if name.len() > LONGEST_NAME || !name.chars().all(allowed) => {
+            Err(malformed(format!("The address parameter `{parameter}` holds no name.")))
+        }
+        name => Ok(name.filter(|name| !name.is_empty())),
+    }
+}
+
+/// `application/x-www-form-urlencoded` as ClickHouse reads addresses: `+` is a space, every `%` has two hex digits.
+fn decode(text: &str) -> Result<String, Refusal> {
+    let bytes = text.as_bytes();
+    let complete = |at: usize| bytes.get(at + 1).is_some_and(u8::is_ascii_hexdigit) && bytes.get(at + 2).is_some_and(u8::is_ascii_hexdigit);
+    if bytes.iter().enumerate().any(|(at, byte)| *byte == b'%' && !complete(at)) {
+        return Err(malformed("The address has a `%` without two hex digits; encode it as %25.".to_owned()));
+    }
+    let spaced = text.replace('+', " ");
+    match percent_decode_str(&spaced).decode_utf8() {
+        Ok(text) if !text.contains('\0') => Ok(text.into_owned()),
+        _ => Err(malformed("The address does not decode to UTF-8 text.".to_owned())),
+    }
+}
+
+fn malformed(says: String) -> Refusal {
+    Refusal::new(Reason::MalformedParameter, says)
+}
+
+fn shown(name: &str) -> String {
+    name.chars().take(64).flat_map(char::escape_debug).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+    use super::*;
+
+    #[test]
+    fn what_clickhouse_would_read_is_read_once() {
+        let address = Address::read(Some("qu%65ry=SELECT+%27a%2Bb%27&database=sales&default_format=JSON")).unwrap();
+        assert_eq!(address.query(), "SELECT 'a+b'");
+        assert_eq!(address.database(), Some("sales"));
+        assert_eq!(address.default_format(), Some("JSON"));
+        assert_eq!(Address::read(None).unwrap().query(), "");
+        assert_eq!(Address::read(Some("query=%2527")).unwrap().query(), "%27");
+    }
+
+    #[test]
+    fn what_two_readers_could_read_differently_is_refused() {
+        for (query, reason) in [
+            ("query=1&query=2", Reason::MalformedParameter),
+            ("QUERY=1", Reason::ParameterNotAllowed),
+            ("%EF%BB%BFquery=1", Reason::ParameterNotAllowed),
+            ("query=%zz", Reason::MalformedParameter),
+            ("query=%4", Reason::MalformedParameter),
+            ("query=%", Reason::MalformedParameter),
+            ("query=%ff", Reason::MalformedParameter),
+            ("query=%c0%a7", Reason::MalformedParameter),
+            ("query=%00", Reason::MalformedParameter),
+            ("=1", Reason::ParameterNotAllowed),
+            ("query=1;max_threads=1&readonly=0", Reason::ParameterNotAllowed),
+            ("select=1", Reason::ParameterNotAllowed),
+            ("default_format=../x", Reason::MalformedParameter),
+            ("database=a%0ab", Reason::MalformedParameter),
+        ] {
+            assert_eq!(Address::read(Some(query)).unwrap_err().reason(), reason, "{query}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The only way to ClickHouse: a permitted statement, a request built from nothing, frames both ways.
+
+mod answer;
+mod node;
+mod outgoing;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+pub use answer::{Answer, AnswerBody};
+
+use crate::config::{self, Config, Problems, UpstreamUser};
+use crate::dial::Dialer;
+use crate::policy::Permitted;
+use crate::record::{Metrics, RequestId};
+use crate::refusal::{Reason, Refusal};
+use crate::statement::Effect;
+use node::{Connection, Failure, Node};
+
+/// How often a user that could not be asked for its settings is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Every cluster, and every credential that rules may act as.
+pub struct Upstream {
+    clusters: BTreeMap<String, Cluster>,
+    users: BTreeMap<String, User>,
+}
+
+struct Cluster {
+    nodes: Vec<Arc<Node>>,
+    turn: AtomicUsize,
+}
+
+/// A credential with what is known about it.
+struct User {
+    config: UpstreamUser,
+    /// Whether some node has told which settings it has for this user.
+    asked: AtomicBool,
+    /// Whether a missing `log_comment` was said.
+    told: AtomicBool,
+}
+
+impl Upstream {
+    /// Builds clusters and users; nothing is connected yet.
+    pub fn new(config: &Config, metrics: &Arc<Metrics>, problems: &mut Problems) -> Self {
+        let clusters = config.clusters.iter().map(|(name, cluster)| (name.clone(), Cluster::new(name, cluster, metrics, problems))).collect();
+        let users = config.users.iter().map(|(name, user)| (name.clone(), User::new(user.clone()))).collect();
+        Self { clusters, users }
+    }
+
+    /// Sends a permitted statement and returns the beginning of its answer.
+    ///
+    /// # Errors
+    /// 502 and 504 where there is none, always before a byte of an answer has gone out.
+    pub async fn forward(&self, permitted: &Permitted, id: &RequestId) -> Result<Answer, Refusal> {
+        let (user, cluster) = self.destination(permitted.permit().act_as())?;
+        let reads = permitted.understood().statement().effect() == Effect::Read;
+        let mut fresh = false;
+        loop {
+            let (node, mut connection) = cluster.connect(fresh).await?;
+            let known = connection.settings_of(user, &node).await.map_err(|failure| failure.refusal(&node))?;
+            let request = outgoing::build(permitted, id, user, &node, &known.wanted(permitted, id, user, &node)?)?;
+            match connection.send(request, &node).await {
+                Ok(response) => return Answer::new(response, connection, node, id),
+                // The request never left, or it was a read on a connection that had been waiting and died.
+                Err(failure) if failure.unsent || (failure.reused && reads && failure.is_broken()) => fresh = true,
+                Err(failure) => return Err(failure.refusal(&node)),
+            }
+        }
+    }
+
+    fn destination(&self, act_as: &str) -> Result<(&User, &Cluster), Refusal> {
+        let user = self.users.get(act_as);
+        let cluster = user.and_then(|user| self.clusters.get(&user.config.cluster));
+        user.zip(cluster).ok_or_else(|| Refusal::new(Reason::Internal, "The rule acts as a user that is not there."))
+    }
+
+    /// Whether some node has told its settings for every user.
+    pub fn is_ready(&self) -> bool {
+        self.users.values().all(|user| user.asked.load(Ordering::Relaxed))
+    }
+
+    /// The users that no node has told its settings for.
+    pub fn waiting_for(&self) -> Vec<&str> {
+        self.users.values().filter(|user| !user.asked.load(Ordering::Relaxed)).map(|user| user.config.name.as_str()).collect()
+    }
+
+    /// Asks for every user's settings until all are known; it also leaves warm connections.
+    pub async fn ask_settings(self: Arc<Self>) {
+        loop {
+            for user in self.users.values().filter(|user| !user.asked.load(Ordering::Relaxed)) {
+                self.ask(user).await;
+            }
+            if self.is_ready() {
+                return;
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    }
+
+    async fn ask(&self, user: &User) {
+        let Some(cluster) = self.clusters.get(&user.config.cluster) else { return };
+        let asked = async {
+            let (node, mut connection) = cluster.connect(false).await?;
+            connection.settings_of(user, &node).await.map_err(|failure| failure.refusal(&node))?;
+            node.keep(connection);
+            Ok::<_, Refusal>(())
+        };
+        if let Err(refusal) = asked.await {
+            tracing::warn!(user = user.config.name, reason = refusal.reason().code(), cause = refusal.chain(), "{}", refusal.says());
+        }
+    }
+}
+
+impl Cluster {
+    fn new(name: &str, config: &config::Cluster, metrics: &Arc<Metrics>, problems: &mut Problems) -> Self {
+        let nodes = match Dialer::new(config.ca_file.as_deref(), config.connect_timeout) {
+            Ok(dialer) => {
+                config.nodes.iter().map(|endpoint| Arc::new(Node::new(endpoint.clone(), dialer.clone(), config, Arc::clone(metrics)))).collect()
+            }
+            Err(says) => {
+                problems.add(format!("clickhouse.clusters.{name}.ca_file"), says);
+                Vec::new()
+            }
+        };
+        Self { nodes, turn: AtomicUsize::new(0) }
+    }
+
+    /// A connection to the node whose turn it is, or to the next one that takes one.
+    async fn connect(&self, fresh: bool) -> Result<(Arc<Node>, Connection), Refusal> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let mut last = None;
+        for offset in 0..self.nodes.len() {
+            let Some(node) = self.nodes.get(turn.wrapping_add(offset) % self.nodes.len()) else { continue };
+            match node.connection(fresh).await {
+                Ok(connection) => return Ok((Arc::clone(node), connection)),
+                Err(error) => {
+                    tracing::warn!(node = %node, cause = %error, "no connection; the next node is tried");
+                    last = Some(error);
+                }
+            }
+        }
+        let refusal = Refusal::new(Reason::UpstreamUnreachable, "No ClickHouse node takes a connection at the moment. Try again shortly.");
+        Err(match last {
+            Some(error) => refusal.because(error),
+            None => refusal,
+        })
+    }
+}
+
+impl User {
+    fn new(config: UpstreamUser) -> Self {
+        Self { config, asked: AtomicBool::new(false), told: AtomicBool::new(false) }
+    }
+}
+
+/// What is sent and what comes back, in short.
+type Outgoing = Request<Full<Bytes>>;
+type Incomings = Response<Incoming>;
+
+impl Failure {
+    /// What the caller is told.
+    fn refusal(self, node: &Node) -> Refusal {
+        let refusal = Refusal::new(self.reason, self.says);
+        match self.cause {
+            Some(cause) => refusal.because(cause),
+            None => refusal.because(format!("node {node}")),
+        }
+    }
+}

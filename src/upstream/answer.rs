@@ -1,0 +1,187 @@
+//! ClickHouse's answer: known headers, and frames as they come. A broken one breaks the caller's too.
+
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+use super::Incomings;
+use super::node::{Connection, Failure, Node};
+use crate::record::{RequestId, Told};
+use crate::refusal::{Reason, Refusal};
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+const EXCEPTION_CODE: HeaderName = HeaderName::from_static("x-clickhouse-exception-code");
+const QUERY_ID: HeaderName = HeaderName::from_static("x-clickhouse-query-id");
+const SUMMARY: HeaderName = HeaderName::from_static("x-clickhouse-summary");
+
+/// Headers of an answer that callers get. A statement can set any header in ClickHouse, so that the rest stays here.
+const PASSED_ON: [HeaderName; 7] = [
+    CONTENT_TYPE,
+    EXCEPTION_CODE,
+    QUERY_ID,
+    SUMMARY,
+    HeaderName::from_static("x-clickhouse-format"),
+    HeaderName::from_static("x-clickhouse-timezone"),
+    HeaderName::from_static("x-clickhouse-exception-tag"),
+];
+
+/// The beginning of an answer, and its body to come.
+pub struct Answer {
+    /// What goes to the caller.
+    pub response: Response<AnswerBody>,
+    /// The node that answered.
+    pub node: String,
+    /// The query's id in ClickHouse.
+    pub query_id: String,
+    /// `X-ClickHouse-Summary`, where it was sent.
+    pub summary: Option<serde_json::Value>,
+}
+
+impl Answer {
+    pub(super) fn new(response: Incomings, connection: Connection, node: Arc<Node>, id: &RequestId) -> Result<Self, Refusal> {
+        let (head, body) = response.into_parts();
+        let code = code_in_header(&head.headers);
+        if matches!(code, Some(192..=194 | 516)) {
+            return Err(super::settings::failed(code, b"").refusal(&node));
+        }
+        // An answer that ends with its connection looks whole when it is cut.
+        if !head.headers.contains_key(CONTENT_LENGTH) && !head.headers.contains_key(TRANSFER_ENCODING) {
+            return Err(Failure::new(Reason::UpstreamBroken, "ClickHouse's answer does not say where it ends.").refusal(&node));
+        }
+        let text = |name: &HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
+        let query_id = text(&QUERY_ID).unwrap_or(id.as_str()).to_owned();
+        let summary = text(&SUMMARY).and_then(|summary| serde_json::from_str(summary).ok());
+        let shown = node.to_string();
+        let mut response = Response::new(AnswerBody::Flowing(Box::new(Flowing::new(body, connection, node, code, head.status))));
+        *response.status_mut() = head.status;
+        for name in &PASSED_ON {
+            if let Some(value) = head.headers.get(name) {
+                response.headers_mut().insert(name.clone(), value.clone());
+            }
+        }
+        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        Ok(Self { response, node: shown, query_id, summary })
+    }
+}
+
+/// The ClickHouse error in the head.
+pub(super) fn code_in_header(headers: &HeaderMap) -> Option<u16> {
+    headers.get(EXCEPTION_CODE)?.to_str().ok()?.parse().ok()
+}
+
+/// The ClickHouse error at the beginning of a body, as servers before 20 tell it: `Code: 62, e.displayText() = ...`.
+pub(super) fn code_in_text(body: &[u8]) -> Option<u16> {
+    let digits: Vec<u8> = body.strip_prefix(b"Code: ")?.iter().copied().take_while(u8::is_ascii_digit).take(5).collect();
+    std::str::from_utf8(&digits).ok()?.parse().ok()
+}
+
+/// A body for callers: ours, whole, or ClickHouse's, as it comes.
+pub enum AnswerBody {
+    /// Written here.
+    Whole(Full<Bytes>),
+    /// From ClickHouse.
+    Flowing(Box<Flowing>),
+}
+
+/// Frames of an answer. Dropped before its end it takes the connection with it, which is how ClickHouse learns that
+/// the caller left.
+pub struct Flowing {
+    incoming: Incoming,
+    connection: Option<(Connection, Arc<Node>)>,
+    stall_timeout: Duration,
+    stalled: Pin<Box<Sleep>>,
+    code: Option<u16>,
+    /// Whether the next frame may begin with an error's text.
+    expects_error: bool,
+}
+
+/// No frame in time.
+#[derive(Debug, thiserror::Error)]
+#[error("ClickHouse sent nothing for {0:?} in the middle of an answer")]
+struct Stalled(Duration);
+
+impl Flowing {
+    fn new(incoming: Incoming, connection: Connection, node: Arc<Node>, code: Option<u16>, status: StatusCode) -> Self {
+        let stall_timeout = node.stall_timeout;
+        let stalled = Box::pin(tokio::time::sleep(stall_timeout));
+        let expects_error = code.is_none() && !status.is_success();
+        Self { incoming, connection: Some((connection, node)), stall_timeout, stalled, code, expects_error }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) else {
+            return self.stalled.as_mut().poll(context).map(|()| Some(Err(Stalled(self.stall_timeout).into())));
+        };
+        self.stalled.as_mut().reset(Instant::now() + self.stall_timeout);
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+            && std::mem::take(&mut self.expects_error)
+        {
+            self.code = code_in_text(data);
+        }
+        let ended = frame.is_none() || (matches!(frame, Some(Ok(_))) && self.incoming.is_end_stream());
+        if ended && let Some((connection, node)) = self.connection.take() {
+            node.keep(connection);
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match &mut *self {
+            AnswerBody::Whole(whole) => Pin::new(whole).poll_frame(context).map_err(|never| match never {}),
+            AnswerBody::Flowing(flowing) => flowing.poll(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            AnswerBody::Whole(whole) => whole.is_end_stream(),
+            AnswerBody::Flowing(flowing) => flowing.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            AnswerBody::Whole(whole) => whole.size_hint(),
+            AnswerBody::Flowing(flowing) => flowing.incoming.size_hint(),
+        }
+    }
+}
+
+impl Told for AnswerBody {
+    fn clickhouse_code(&self) -> Option<u16> {
+        match self {
+            AnswerBody::Whole(_) => None,
+            AnswerBody::Flowing(flowing) => flowing.code,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_servers_error_is_read_from_its_text() {
+        assert_eq!(code_in_text(b"Code: 62, e.displayText() = DB::Exception: Syntax error"), Some(62));
+        assert_eq!(code_in_text(b"Code: x"), None);
+        assert_eq!(code_in_text(b"1\n"), None);
+    }
+}

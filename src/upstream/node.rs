@@ -1,0 +1,172 @@
+//! One node and its connections. A connection carries no identity: every request brings its own credential.
+//!
+//! What a server's settings are is known per connection and user: a new connection may lead to another server, or to
+//! the same one after an upgrade.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1::SendRequest;
+
+use super::settings::Known;
+use super::{Incomings, Outgoing, User, answer, outgoing, settings};
+use crate::clock;
+use crate::config::{self, Endpoint};
+use crate::dial::{self, Dialer};
+use crate::record::Metrics;
+use crate::refusal::Reason;
+
+/// Most connections that wait for work.
+const MOST_IDLE: usize = 256;
+
+/// Longest answer about settings.
+const LONGEST_SETTINGS: usize = 64 * 1024;
+
+/// For the answer about settings.
+const SETTINGS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One server, or what stands for several.
+pub(super) struct Node {
+    endpoint: Endpoint,
+    dialer: Dialer,
+    answer_timeout: Duration,
+    pub(super) stall_timeout: Duration,
+    idle_timeout: Duration,
+    idle: Mutex<Vec<(Instant, Connection)>>,
+    metrics: Arc<Metrics>,
+}
+
+/// One connection.
+pub(super) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    known: HashMap<String, Arc<Known>>,
+    reused: bool,
+}
+
+/// Why there is no answer.
+pub(super) struct Failure {
+    pub(super) reason: Reason,
+    pub(super) says: &'static str,
+    pub(super) cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// Nothing of the request left.
+    pub(super) unsent: bool,
+    /// The connection had waited for work.
+    pub(super) reused: bool,
+}
+
+impl Failure {
+    pub(super) fn new(reason: Reason, says: &'static str) -> Self {
+        Self { reason, says, cause: None, unsent: false, reused: false }
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.reason == Reason::UpstreamBroken
+    }
+
+    fn because(self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { cause: Some(cause.into()), ..self }
+    }
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.endpoint.fmt(f)
+    }
+}
+
+impl Node {
+    pub(super) fn new(endpoint: Endpoint, dialer: Dialer, config: &config::Cluster, metrics: Arc<Metrics>) -> Self {
+        Self {
+            endpoint,
+            dialer,
+            answer_timeout: config.answer_timeout,
+            stall_timeout: config.stall_timeout,
+            idle_timeout: config.idle_timeout,
+            idle: Mutex::new(Vec::new()),
+            metrics,
+        }
+    }
+
+    /// `host:port`.
+    pub(super) fn authority(&self) -> String {
+        self.endpoint.authority()
+    }
+
+    /// The connection that waited least, or a new one.
+    pub(super) async fn connection(&self, fresh: bool) -> Result<Connection, dial::Error> {
+        if !fresh {
+            while let Some(mut connection) = self.take_idle() {
+                if connection.sender.ready().await.is_ok() {
+                    connection.reused = true;
+                    return Ok(connection);
+                }
+            }
+        }
+        let sender = self.dialer.dial(&self.endpoint).await?;
+        self.metrics.upstream_connections.inc();
+        Ok(Connection { sender, known: HashMap::new(), reused: false })
+    }
+
+    fn take_idle(&self) -> Option<Connection> {
+        let now = clock::tick();
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|(since, connection)| now.duration_since(*since) < self.idle_timeout && !connection.sender.is_closed());
+        idle.pop().map(|(_since, connection)| connection)
+    }
+
+    /// Keeps a connection whose answer has ended.
+    pub(super) fn keep(&self, connection: Connection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if !connection.sender.is_closed() && idle.len() < MOST_IDLE {
+            idle.push((clock::tick(), connection));
+        }
+    }
+}
+
+impl Connection {
+    /// Sends one request and waits for the beginning of its answer.
+    pub(super) async fn send(&mut self, request: Outgoing, node: &Node) -> Result<Incomings, Failure> {
+        self.exchange(request, node.answer_timeout).await
+    }
+
+    async fn exchange(&mut self, request: Outgoing, timeout: Duration) -> Result<Incomings, Failure> {
+        match tokio::time::timeout(timeout, self.sender.try_send_request(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(mut error)) => Err(Failure {
+                unsent: error.take_message().is_some(),
+                reused: self.reused,
+                ..Failure::new(Reason::UpstreamBroken, "ClickHouse closed the connection before it answered.")
+            }
+            .because(error.into_error())),
+            Err(_elapsed) => Err(Failure::new(Reason::UpstreamTimeout, "ClickHouse did not begin to answer in time (answer_timeout).")),
+        }
+    }
+
+    /// The settings that the server has for this user, asked on this very connection.
+    pub(super) async fn settings_of(&mut self, user: &User, node: &Node) -> Result<Arc<Known>, Failure> {
+        if let Some(known) = self.known.get(&user.config.name) {
+            return Ok(Arc::clone(known));
+        }
+        let request = outgoing::ask_settings(user, node)?;
+        let response = self.exchange(request, SETTINGS_TIMEOUT).await?;
+        let status = response.status();
+        let code = answer::code_in_header(response.headers());
+        let body = Limited::new(response.into_body(), LONGEST_SETTINGS).collect();
+        let body = match tokio::time::timeout(SETTINGS_TIMEOUT, body).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) => return Err(Failure::new(Reason::UpstreamBroken, "ClickHouse's answer about its settings broke off.").because(error)),
+            Err(_elapsed) => return Err(Failure::new(Reason::UpstreamTimeout, "ClickHouse did not answer about its settings in time.")),
+        };
+        if !status.is_success() || code.is_some() {
+            return Err(settings::failed(code.or_else(|| answer::code_in_text(&body)), &body));
+        }
+        let known = Arc::new(Known::read(&body)?);
+        user.settings_known(&known, node);
+        self.known.insert(user.config.name.clone(), Arc::clone(&known));
+        Ok(known)
+    }
+}
