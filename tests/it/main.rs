@@ -1,0 +1,19 @@
+//! The house as a whole: the built program between real sockets, one binary for all integration tests.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::let_underscore_must_use,
+    clippy::map_err_ignore,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test fails by panicking"
+)]
+#![allow(missing_docs, unreachable_pub, reason = "nobody depends on a test")]
+
+#[allow(dead_code, reason = "support offers a little more than today's tests ask for")]
+mod support;
+
+mod support_works;

@@ -1,0 +1,40 @@
+//! The peers and the callers of the tests: real ones, or ones named by how they misbehave.
+
+pub mod certificates;
+pub mod clickhouse;
+pub mod client;
+pub mod door;
+pub mod house;
+pub mod issuer;
+pub mod key;
+pub mod oidc_provider;
+pub mod program;
+pub mod recorder;
+pub mod script;
+pub mod token;
+pub mod wire;
+
+use std::time::{Duration, Instant};
+
+/// Longer than anything here takes on a busy machine; reaching it is a failure, never a way to wait.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the future gives, or a failed test that names what was waited for.
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what}: not within {PATIENCE:?}"),
+    }
+}
+
+/// Looks again and again until there is something to see: for conditions that nobody announces.
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        if let Some(seen) = look().await {
+            return seen;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what}: not within {PATIENCE:?}");
+}
