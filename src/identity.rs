@@ -19,7 +19,6 @@ use std::time::{Duration, SystemTime};
 use aws_lc_rs::digest;
 use http::request::Parts;
 use http::{HeaderMap, Method, Version};
-use hyper::body::Incoming;
 use moka::Expiry;
 use moka::sync::Cache;
 
@@ -27,7 +26,7 @@ pub use claims::Caller;
 pub use issuer::Issuer;
 
 use crate::config;
-use crate::listen::Arrived;
+use crate::listen::{Arrived, Arriving};
 use crate::record::Metrics;
 use crate::refusal::{Reason, Refusal};
 use keys::KeyId;
@@ -42,7 +41,7 @@ const KEPT_BYTES: u64 = 32 * 1024 * 1024;
 pub struct Identified {
     caller: Arc<Caller>,
     head: BareHead,
-    body: Incoming,
+    body: Arriving,
 }
 
 impl Identified {
@@ -52,7 +51,7 @@ impl Identified {
     }
 
     /// The parts, for the statement room.
-    pub fn into_parts(self) -> (Arc<Caller>, BareHead, Incoming) {
+    pub fn into_parts(self) -> (Arc<Caller>, BareHead, Arriving) {
         (self.caller, self.head, self.body)
     }
 }

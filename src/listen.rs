@@ -1,5 +1,6 @@
 //! Where callers come in: sockets, TLS, HTTP/1.1 and HTTP/2, and a limit on everything that a stranger can hold.
 
+mod body;
 mod connection;
 mod drain;
 mod pace;
@@ -11,6 +12,7 @@ use http::Request;
 use http::request::Parts;
 use hyper::body::Incoming;
 
+pub use body::Arriving;
 pub use connection::{Front, Handler};
 pub use drain::Drain;
 pub use tls::acceptor;
@@ -19,13 +21,13 @@ pub use tls::acceptor;
 pub struct Arrived {
     peer: SocketAddr,
     head: Parts,
-    body: Incoming,
+    body: Arriving,
 }
 
 impl Arrived {
     fn new(peer: SocketAddr, request: Request<Incoming>) -> Self {
         let (head, body) = request.into_parts();
-        Self { peer, head, body }
+        Self { peer, head, body: Arriving::new(body) }
     }
 
     /// Who connected.
@@ -39,7 +41,7 @@ impl Arrived {
     }
 
     /// The parts, for the identity room.
-    pub fn into_parts(self) -> (Parts, Incoming) {
+    pub fn into_parts(self) -> (Parts, Arriving) {
         (self.head, self.body)
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The whole file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -60,13 +60,18 @@ pub struct Tls {
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Admin {
     /// Address and port of `/-/healthy`, `/-/ready` and `/metrics`.
+    #[serde(default = "admin_address")]
     pub address: String,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { address: "127.0.0.1:9363".to_owned() }
+        Self { address: admin_address() }
     }
+}
+
+fn admin_address() -> String {
+    "127.0.0.1:9363".to_owned()
 }
 
 /// One identity provider.
@@ -119,27 +124,35 @@ fn max_token_size() -> String {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct ClaimMappings {
     /// The claim that names the caller.
-    #[serde(default = "username")]
-    pub username: Claim,
+    #[serde(default)]
+    pub username: UsernameClaim,
     /// The claim that lists the caller's groups; without it, callers have none.
-    pub groups: Option<Claim>,
+    pub groups: Option<GroupsClaim>,
 }
 
-fn username() -> Claim {
-    Claim::default()
-}
-
-/// One claim.
+/// The claim that names the caller.
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct Claim {
-    /// A top-level name, or a JSON Pointer (RFC 6901) when it begins with `/`.
+pub struct UsernameClaim {
+    /// The claim that names the caller: a top-level name, or a JSON Pointer (RFC 6901) when it begins with `/`.
+    #[serde(default = "sub")]
     pub claim: String,
 }
 
-impl Default for Claim {
+impl Default for UsernameClaim {
     fn default() -> Self {
-        Self { claim: "sub".to_owned() }
+        Self { claim: sub() }
     }
+}
+
+fn sub() -> String {
+    "sub".to_owned()
+}
+
+/// The claim that lists groups.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct GroupsClaim {
+    /// The claim that lists the caller's groups, written likewise; without `groups`, callers have none.
+    pub claim: String,
 }
 
 /// How keys are kept.
@@ -230,7 +243,7 @@ pub struct User {
     pub cluster: String,
     /// The user's name in ClickHouse.
     pub user: String,
-    /// The user's password.
+    /// The user's password: `{file: ...}` or `{env: NAME}`.
     pub password: Secret,
     /// The database of names without one, when the caller says none.
     #[serde(default = "database")]
@@ -276,7 +289,7 @@ fn record_to() -> RecordTo {
 }
 
 /// Where records go.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RecordTo {
     /// Standard output.
@@ -286,7 +299,7 @@ pub enum RecordTo {
 }
 
 /// How a statement stands in the record.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StatementForm {
     /// Literals as `?`.
@@ -299,7 +312,7 @@ pub enum StatementForm {
 }
 
 /// What happens when a record cannot be written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFailure {
     /// Requests are refused, and an answer whose record fails does not end cleanly.

@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
 use http::{HeaderName, HeaderValue, Method};
+use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body, Incoming};
 
 use super::address::Address;
 use crate::config::Limits;
 use crate::identity::BareHead;
+use crate::listen::Arriving;
 use crate::refusal::{Reason, Refusal};
 
 /// Checks method and headers, and reads the address.
@@ -49,7 +50,7 @@ fn check_header(name: &HeaderName, value: &HeaderValue) -> Result<(), Refusal> {
 }
 
 /// The SQL as ClickHouse joins it, within `limits.statement_size` and `limits.body_timeout`.
-pub(super) async fn text(head: &BareHead, query: &str, body: Incoming, limits: &Limits) -> Result<String, Refusal> {
+pub(super) async fn text(head: &BareHead, query: &str, body: Arriving, limits: &Limits) -> Result<String, Refusal> {
     let room = limits.statement_size.saturating_sub(query.len());
     let body = read_body(body, room, limits).await?;
     if head.method() == Method::GET && !body.is_empty() {
@@ -67,7 +68,7 @@ pub(super) async fn text(head: &BareHead, query: &str, body: Incoming, limits: &
     Ok(text)
 }
 
-async fn read_body(body: Incoming, room: usize, limits: &Limits) -> Result<Bytes, Refusal> {
+async fn read_body(body: Arriving, room: usize, limits: &Limits) -> Result<Bytes, Refusal> {
     let too_long = || {
         Refusal::new(
             Reason::StatementTooLong,

@@ -16,4 +16,9 @@
 #[allow(dead_code, reason = "support offers a little more than today's tests ask for")]
 mod support;
 
+mod corpus;
+mod readme;
+mod statements;
+mod streaming;
 mod support_works;
+mod walk;

@@ -1,6 +1,6 @@
 //! Callers: one that writes exact bytes, one that just asks, one that speaks HTTP/2.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -24,6 +24,9 @@ use super::{
     soon,
     wire::{End, Framing, Head, Wire, header},
 };
+
+/// For the body of an answer: some are a gigabyte.
+const LARGE: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -108,7 +111,8 @@ impl Caller {
             204 | 304 => Framing::Length(0),
             _ => head.framing().unwrap_or(Framing::UntilClose),
         };
-        let end = soon("the body of an answer", self.wire.body(framing, &mut sink)).await;
+        let whole = tokio::time::timeout(LARGE, self.wire.body(framing, &mut sink)).await;
+        let end = whole.unwrap_or_else(|_| panic!("the body of an answer: not within {LARGE:?}"));
         Answer { status, headers: head.headers, body: Bytes::new(), end }
     }
 

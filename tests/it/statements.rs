@@ -1,0 +1,182 @@
+//! Requests and statements that must not pass: each is one clear refusal, one record, and nothing at the upstream.
+
+use crate::support::{
+    client::{Answer, get, post, send},
+    house::{House, Plan},
+    issuer::Issuer,
+    recorder::Recorder,
+    script::Script,
+};
+
+struct Case<'a> {
+    request: String,
+    status: u16,
+    reason: &'a str,
+    says: &'a str,
+}
+
+/// Sends each, and looks at the answer, at the record and at what the upstream saw.
+async fn all_are_refused(house: &House, recorder: &Recorder, cases: Vec<Case<'_>>) {
+    let before = house.records().len();
+    for (index, case) in cases.iter().enumerate() {
+        let answer: Answer = send(house, &case.request).await;
+        let context = format!("{}\n-> {} {}", case.request, answer.status, answer.text());
+        assert_eq!((answer.status, answer.header("x-keyhouse-reason")), (case.status, Some(case.reason)), "{context}");
+        assert!(answer.text().contains(case.says), "{:?} is not said: {context}", case.says);
+        let code = answer.header("x-clickhouse-exception-code").unwrap();
+        assert!(answer.text().starts_with(&format!("Code: {code}. DB::Exception: ")), "{context}");
+        let record = &house.wait_records(before + index + 1).await[before + index];
+        assert_eq!(
+            (&record["reason"], &record["outcome"], &record["status"]),
+            (&case.reason.into(), &"refused".into(), &case.status.into()),
+            "{record}"
+        );
+        assert_eq!(record["request_id"].as_str(), answer.header("x-keyhouse-request-id"));
+    }
+    assert_eq!(house.records().len(), before + cases.len(), "one record each");
+    assert!(recorder.requests().is_empty(), "{:?}", recorder.requests().iter().map(|heard| heard.text()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_statement_that_may_not_or_cannot_be_read_goes_nowhere() {
+    let (issuer, recorder) = (Issuer::start().await, Recorder::start(Script::ok("no")).await);
+    let house = Plan::new(&issuer.url, &[&recorder.url]).start().await;
+    let token = issuer.token().make();
+    let long = format!("SELECT '{}'", "x".repeat(262_144));
+    let cases = [
+        ("", 400, "empty-statement", "no statement"),
+        ("  \n ", 400, "empty-statement", "no statement"),
+        ("-- only a comment", 400, "empty-statement", "only comments"),
+        (";", 400, "empty-statement", "no statement"),
+        (&long, 413, "statement-too-long", "262144 bytes"),
+        ("SELECT 1; DROP TABLE events", 400, "several-statements", "one statement"),
+        ("SELECT 1 FRM events", 400, "not-understood", "cannot be read"),
+        ("nonsense", 400, "not-understood", "nonsense"),
+        ("SELECT $$ ' $$, (SELECT s FROM sec.secret), $$ ' $$", 400, "not-understood", "line 1, column 8"),
+        ("SELECT ‘ ' ’, (SELECT s FROM sec.secret), ‘ ' ’", 400, "not-understood", ""),
+        ("SELECT * FROM sec.`secr\\x65t`", 400, "not-understood", "Write it another way"),
+        ("SELECT 1 SETTINGS select = '(select s from sec.secret)'", 400, "not-understood", "SETTINGS"),
+        ("SELECT '\\' || ' , (SELECT s FROM sec.secret) -- '", 403, "table-not-allowed", "sec.secret"),
+        ("SELECT 1, /* /* */ ' */ (SELECT s FROM sec.secret) /* /* ' -- */ */\n AS x", 403, "table-not-allowed", "sec.secret"),
+        ("SELECT * FROM sec.secret", 403, "table-not-allowed", "Ask the data platform team."),
+        ("SELECT * FROM \"sec\".\"secret\"", 403, "table-not-allowed", "sec.secret"),
+        ("SELECT * FROM sec . secret", 403, "table-not-allowed", "sec.secret"),
+        ("SELECT * FROM DEFAULT.events", 403, "table-not-allowed", "DEFAULT.events"),
+        ("SELECT * FROM sales.salaries", 403, "table-denied", "sales.salaries"),
+        ("SELECT x IN (sec.secret) FROM events", 403, "table-not-allowed", "sec.secret"),
+        ("SELECT x IN sec.secret FROM events", 403, "table-not-allowed", "sec.secret"),
+        ("SELECT in(x, sec.secret) FROM events", 403, "function-not-allowed", "`in`"),
+        ("WITH secret AS (SELECT 1) SELECT * FROM sec.secret", 403, "table-not-allowed", "sec.secret"),
+        ("WITH events AS (SELECT s FROM sec.secret) SELECT * FROM events", 403, "table-not-allowed", "sec.secret"),
+        ("SELECT * FROM merge('sec', '.*')", 403, "table-function-not-allowed", "merge"),
+        ("SELECT * FROM url('http://127.0.0.1/', CSV, 'x String')", 403, "table-function-not-allowed", "url"),
+        ("SELECT * FROM remote('127.0.0.1', sec.secret)", 403, "table-function-not-allowed", "remote"),
+        ("SELECT dictGet('d', 'x', 1)", 403, "function-not-allowed", "dictGet"),
+        ("SELECT joinGet('j', 'x', 1)", 403, "function-not-allowed", "joinGet"),
+        ("SELECT file('x')", 403, "function-not-allowed", "file"),
+        ("SELECT sleep(3)", 403, "function-not-allowed", "sleep"),
+        ("SHOW TABLES", 403, "table-not-allowed", "system.tables"),
+        ("INSERT INTO events VALUES (1)", 403, "effect-not-allowed", "it allows read"),
+        ("DROP TABLE events", 403, "effect-not-allowed", "`define`"),
+        ("ALTER TABLE events DELETE WHERE 1", 403, "effect-not-allowed", "`define`"),
+        ("TRUNCATE TABLE events", 403, "effect-not-allowed", "`change`"),
+        ("SYSTEM SHUTDOWN", 403, "effect-not-allowed", "`administer`"),
+        ("KILL QUERY WHERE 1", 403, "effect-not-allowed", "`administer`"),
+        ("SET readonly = 0", 403, "effect-not-allowed", "`session`"),
+        ("GRANT SELECT ON *.* TO kh_analyst", 403, "effect-not-allowed", "`administer`"),
+    ]
+    .map(|(sql, status, reason, says)| Case { request: post("/", &token, sql), status, reason, says });
+    all_are_refused(&house, &recorder, cases.into()).await;
+}
+
+#[tokio::test]
+async fn sql_in_two_places_is_read_as_clickhouse_joins_it() {
+    let (issuer, recorder) = (Issuer::start().await, Recorder::start(Script::ok("no")).await);
+    let house = Plan::new(&issuer.url, &[&recorder.url]).start().await;
+    let token = issuer.token().make();
+    let cases = [
+        ("/?query=SELECT%201", "\nFROM sec.secret", 403, "table-not-allowed"),
+        ("/?query=SELECT%201%20%2F*", "*/, (SELECT s FROM sec.secret)", 403, "table-not-allowed"),
+        ("/?query=SELECT%20%24x%24", "$x$, (SELECT s FROM sec.secret)", 400, "not-understood"),
+        ("/?query=SELECT%201%20--", "DROP TABLE events", 400, "not-understood"),
+        ("/?query=sel", "ect 1", 400, "not-understood"),
+        ("/?query=", "DROP TABLE events", 403, "effect-not-allowed"),
+        ("/?qu%65ry=SELECT%20s%20FROM%20sec.secret", "", 403, "table-not-allowed"),
+        ("/?query=SELECT+s+FROM+sec%2Esecret", "", 403, "table-not-allowed"),
+        ("/?database=sec", "SELECT s FROM secret", 403, "table-not-allowed"),
+    ]
+    .map(|(target, body, status, reason)| Case { request: post(target, &token, body), status, reason, says: "" });
+    all_are_refused(&house, &recorder, cases.into()).await;
+}
+
+#[tokio::test]
+async fn forms_that_are_not_plain_are_refused_by_name() {
+    let (issuer, recorder) = (Issuer::start().await, Recorder::start(Script::ok("no")).await);
+    let house = Plan::new(&issuer.url, &[&recorder.url]).start().await;
+    let token = issuer.token().make();
+    let with = |header: &str| post("/", &token, "SELECT 1").replacen("\r\n", &format!("\r\n{header}\r\n"), 1);
+    let to = |target: &str| post(target, &token, "SELECT 1");
+    let authorization = format!("Authorization: Bearer {token}");
+    let by = |method: &str| get("/?query=SELECT+1", &[&authorization]).replacen("GET", method, 1);
+    let with_body = get("/?query=SELECT+1", &[&authorization, "Content-Length: 8"]) + " FROM sec";
+    let not_utf8 = "/?query=SELECT%20%27%FF%27";
+    let cases = vec![
+        (to("/?query=SELECT+1&query=SELECT+2"), 400, "malformed-parameter", "`query`"),
+        (to("/?QUERY=SELECT+1"), 400, "parameter-not-allowed", "`QUERY`"),
+        (to("/?%EF%BB%BFquery=SELECT+1"), 400, "parameter-not-allowed", "query"),
+        (to("/?query=%zz"), 400, "malformed-parameter", "%25"),
+        (to(not_utf8), 400, "malformed-parameter", "UTF-8"),
+        (to("/?readonly=0"), 400, "parameter-not-allowed", "`readonly`"),
+        (to("/?select=1"), 400, "parameter-not-allowed", "`select`"),
+        (to("/?session_id=1"), 400, "parameter-not-allowed", "`session_id`"),
+        (to("/?http_allow_filters_as_unrecognized_url_parameters=1&throwIf(1)%3E0"), 400, "parameter-not-allowed", "http_allow"),
+        (to("/?param_x=1"), 400, "parameter-not-allowed", "`param_x`"),
+        (to("/sec/secret.CSV"), 404, "unknown-path", "path `/`"),
+        (to("/play"), 404, "unknown-path", "path `/`"),
+        (to("/%2e"), 404, "unknown-path", "path `/`"),
+        (to("//"), 404, "unknown-path", "path `/`"),
+        (to("/-/healthy"), 404, "unknown-path", "path `/`"),
+        (by("PUT"), 405, "method-not-allowed", "POST"),
+        (by("DELETE"), 405, "method-not-allowed", "POST"),
+        (by("OPTIONS"), 405, "method-not-allowed", "POST"),
+        (by("FOO"), 405, "method-not-allowed", "POST"),
+        (by("post"), 405, "method-not-allowed", "POST"),
+        (with_body, 405, "method-not-allowed", "GET with a body"),
+        (with("Content-Encoding: gzip"), 415, "content-encoding", "Content-Encoding"),
+        (with("Content-Encoding: zstd"), 415, "content-encoding", "plain"),
+        (with("Content-Type: multipart/form-data; boundary=x"), 415, "content-type", "multipart"),
+        (with("Content-Type: Multipart/Form-Data; boundary=x"), 415, "content-type", "multipart"),
+        (with("Content-Type: multipart/form-data-x; boundary=x"), 415, "content-type", "multipart"),
+        (with("Content-Type: =?utf-8?q?multipart/form-data?=; boundary=x"), 400, "header-not-allowed", "content-type"),
+        (with("X-ClickHouse-Database: sec"), 400, "header-not-allowed", "x-clickhouse-database"),
+        (with("X-ClickHouse-Format: Values"), 400, "header-not-allowed", "x-clickhouse-format"),
+        (with("X-ClickHouse-100-Continue: defer"), 400, "header-not-allowed", "x-clickhouse-100-continue"),
+        (with("X-ClickHouse-Quota: x"), 400, "header-not-allowed", "x-clickhouse-quota"),
+        (with("X-Keyhouse-Rule: engineers"), 400, "header-not-allowed", "x-keyhouse-rule"),
+    ];
+    let cases = cases.into_iter().map(|(request, status, reason, says)| Case { request, status, reason, says }).collect();
+    all_are_refused(&house, &recorder, cases).await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_utf8_is_refused() {
+    let (issuer, recorder) = (Issuer::start().await, Recorder::start(Script::ok("no")).await);
+    let house = Plan::new(&issuer.url, &[&recorder.url]).start().await;
+    let mut request = post("/", &issuer.token().make(), "SELECT 'xx'").into_bytes();
+    let at = request.len() - 3;
+    request[at] = 0xff;
+    let answer = send(&house, request).await;
+    assert_eq!((answer.status, answer.header("x-keyhouse-reason")), (400, Some("not-utf8")), "{}", answer.text());
+    assert!(recorder.requests().is_empty());
+    assert_eq!(house.wait_records(1).await[0]["reason"], "not-utf8");
+}
+
+#[tokio::test]
+async fn a_write_by_get_is_refused_whatever_the_rule_allows() {
+    let (issuer, recorder) = (Issuer::start().await, Recorder::start(Script::ok("no")).await);
+    let house = Plan::new(&issuer.url, &[&recorder.url]).start().await;
+    let authorization = format!("Authorization: Bearer {}", issuer.token().groups(&["engineers"]).make());
+    let answer = send(&house, get("/?query=INSERT+INTO+events+VALUES+(1)", &[&authorization])).await;
+    assert_eq!((answer.status, answer.header("x-keyhouse-reason")), (403, Some("write-by-get")), "{}", answer.text());
+    assert!(recorder.requests().is_empty());
+}
