@@ -7,10 +7,7 @@ use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::start;
-
-/// Stack of a worker: the parser goes as deep as its brackets, and a debug build takes much for each.
-const STACK: usize = 8 * 1024 * 1024;
+use crate::{start, statement};
 
 /// What `keyhouse serve` takes.
 #[derive(clap::Args)]
@@ -40,7 +37,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         }
     };
     tracing::info!("{}", prepared.summary());
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(statement::STACK).build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("the runtime cannot start: {error}");

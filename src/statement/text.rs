@@ -11,6 +11,10 @@ const MOST_TOKENS: usize = 60_000;
 /// Deepest brackets: every level costs the parser stack, and some of them time.
 const DEEPEST: usize = 24;
 
+/// Most words and operators in a row, without a comma or bracket that ends the row: `1+1+1...` becomes a tree as deep
+/// as it is long, which is walked and dropped by recursion.
+const LONGEST_ROW: usize = 1500;
+
 /// One statement as tokens that are safe to write anew. The semicolons at its end are gone.
 pub(super) struct Text {
     tokens: Vec<TokenWithSpan>,
@@ -46,19 +50,12 @@ impl Text {
     }
 
     fn check(&self) -> Result<(), Refusal> {
-        let mut depth = 0_usize;
+        let mut nesting = Nesting::default();
         for TokenWithSpan { token, span } in &self.tokens {
             if *token == Token::SemiColon {
                 return Err(Refusal::new(Reason::SeveralStatements, "One request carries one statement; send the next one on its own."));
             }
-            if matches!(token, Token::LParen | Token::LBracket) {
-                depth += 1;
-            } else if matches!(token, Token::RParen | Token::RBracket) {
-                depth = depth.saturating_sub(1);
-            }
-            if depth > DEEPEST {
-                return Err(not_understood(format!("The statement has brackets deeper than {DEEPEST}; write it flatter.")));
-            }
+            nesting.see(token)?;
             if write(token).is_none() && !matches!(token, Token::Whitespace(_)) {
                 return Err(not_understood(format!(
                     "`{}` at line {}, column {} is not read yet: ClickHouse and Keyhouse could understand it differently. Write it another way.",
@@ -115,6 +112,41 @@ impl Text {
             gap = Gap::None;
         }
         out
+    }
+}
+
+/// How deep a tree the tokens so far can have become.
+#[derive(Default)]
+struct Nesting {
+    /// The row of every open bracket, and the one outside.
+    rows: Vec<usize>,
+    row: usize,
+    /// All of them together.
+    total: usize,
+}
+
+impl Nesting {
+    fn see(&mut self, token: &Token) -> Result<(), Refusal> {
+        if matches!(token, Token::LParen | Token::LBracket) {
+            self.rows.push(std::mem::take(&mut self.row));
+        } else if matches!(token, Token::RParen | Token::RBracket) {
+            self.total -= self.row;
+            self.row = self.rows.pop().unwrap_or_default();
+        } else if *token == Token::Comma {
+            self.total -= std::mem::take(&mut self.row);
+        } else if !matches!(token, Token::Whitespace(_) | Token::Number(..) | Token::SingleQuotedString(_)) {
+            self.row += 1;
+            self.total += 1;
+        }
+        if self.rows.len() > DEEPEST {
+            return Err(not_understood(format!("The statement has brackets deeper than {DEEPEST}; write it flatter.")));
+        }
+        if self.total > LONGEST_ROW {
+            return Err(not_understood(format!(
+                "The statement has more than {LONGEST_ROW} words and operators in a row; use a list (x IN (1, 2, ...)) or brackets."
+            )));
+        }
+        Ok(())
     }
 }
 
@@ -285,8 +317,16 @@ mod tests {
     }
 
     #[test]
-    fn brackets_have_a_bottom() {
-        let sql = format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000));
-        assert!(Text::read(&sql).is_err());
+    fn brackets_and_rows_have_an_end() {
+        let deep = format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000));
+        let long = format!("SELECT 1{}", "+1".repeat(2000));
+        let both = format!("SELECT {}1{}", format!("({}", "1+".repeat(100)).repeat(20), ")".repeat(20));
+        let closed = format!("SELECT {}", ")".repeat(2000));
+        for sql in [&deep, &long, &both] {
+            assert!(Text::read(sql).is_err());
+        }
+        assert!(Text::read(&closed).is_ok(), "the grammar's to refuse");
+        assert!(Text::read(&format!("SELECT 1 IN ({})", "1, ".repeat(15_000))).is_ok());
+        assert!(Text::read(&format!("SELECT {}1", "(x + y * z) AS a, ".repeat(2000))).is_ok());
     }
 }
