@@ -39,6 +39,7 @@ pub struct Snapshot {
 /// The walk. Early returns are refusals; the last line is the only way to ClickHouse.
 async fn pass(snapshot: &Snapshot, audit: &Audit, arrived: Arrived, now: SystemTime, entry: &mut Entry) -> Result<Answer, Refusal> {
     audit.check()?;
+    arrived.check()?;
     let identified = snapshot.identities.identify(arrived, now).await?;
     entry.saw_caller(identified.caller());
     let mut seen = Seen::default();
@@ -70,7 +71,12 @@ impl Gate {
 
     fn refuse(&self, refusal: &Refusal, json: bool, entry: &mut Entry) -> Response<AnswerBody> {
         if let Some(cause) = refusal.chain() {
-            tracing::warn!(request_id = %entry.request_id, reason = refusal.reason().code(), cause, "refused");
+            let (request_id, reason) = (entry.request_id.as_str(), refusal.reason().code());
+            // What a stranger can cause at will must not fill the log.
+            match refusal.reason().status().is_server_error() {
+                true => tracing::warn!(request_id, reason, cause, "refused"),
+                false => tracing::debug!(request_id, reason, cause, "refused"),
+            }
         }
         entry.outcome = Outcome::Refused;
         entry.reason = Some(refusal.reason().code());
@@ -137,6 +143,7 @@ impl Entry {
 
     fn saw_answer(&mut self, answer: Answer) -> Response<AnswerBody> {
         self.outcome = Outcome::Answered;
+        self.rows = answer.rows();
         self.node = Some(answer.node);
         self.query_id = Some(answer.query_id);
         self.summary = answer.summary;

@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest;
 use http::request::Parts;
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, Method};
 use moka::Expiry;
 use moka::sync::Cache;
 
@@ -28,7 +28,7 @@ pub use issuer::Issuer;
 use crate::config;
 use crate::listen::{Arrived, Arriving};
 use crate::record::Metrics;
-use crate::refusal::{Reason, Refusal};
+use crate::refusal::Refusal;
 use keys::KeyId;
 
 /// How long a verified token is kept at most; it is checked again on every use.
@@ -143,12 +143,6 @@ impl Identities {
     /// groups' claim, 503 where the provider's keys cannot be had.
     pub async fn identify(&self, arrived: Arrived, now: SystemTime) -> Result<Identified, Refusal> {
         let (mut head, body) = arrived.into_parts();
-        if head.version < Version::HTTP_11 {
-            return Err(Refusal::new(Reason::HttpVersion, "Keyhouse speaks HTTP/1.1 and HTTP/2; use a client that does."));
-        }
-        if head.uri.path() != "/" {
-            return Err(Refusal::new(Reason::UnknownPath, "Statements go to the path `/`; there is nothing else here."));
-        }
         let token = credential::take(&mut head)?;
         let caller = self.verify(token.as_str(), now).await?;
         Ok(Identified { caller, head: BareHead::of(head), body })

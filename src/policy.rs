@@ -1,6 +1,6 @@
 //! Who may do what: the first rule that is meant for the caller judges the statement, alone and finally.
 //!
-//! [`decide`] is pure: no clock, no network, no global. What it returns is the only thing that goes to ClickHouse.
+//! [`decide()`] is pure: no clock, no network, no global. What it returns is the only thing that goes to ClickHouse.
 
 mod base;
 mod decide;

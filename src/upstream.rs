@@ -22,7 +22,6 @@ use crate::dial::Dialer;
 use crate::policy::Permitted;
 use crate::record::{Metrics, RequestId};
 use crate::refusal::{Reason, Refusal};
-use crate::statement::Effect;
 use node::{Connection, Failure, Node};
 
 /// How often a user that could not be asked for its settings is asked again.
@@ -62,18 +61,28 @@ impl Upstream {
     /// 502 and 504 where there is none, always before a byte of an answer has gone out.
     pub async fn forward(&self, permitted: &Permitted, id: &RequestId) -> Result<Answer, Refusal> {
         let (user, cluster) = self.destination(permitted.permit().act_as())?;
-        let reads = permitted.understood().statement().effect() == Effect::Read;
-        let mut fresh = false;
-        loop {
-            let (node, mut connection) = cluster.connect(fresh).await?;
-            let known = connection.settings_of(user, &node).await.map_err(|failure| failure.refusal(&node))?;
-            let request = outgoing::build(permitted, id, user, &node, &known.wanted(permitted, id, user, &node)?)?;
-            match connection.send(request, &node).await {
-                Ok(response) => return Answer::new(response, connection, node, id),
-                // The request never left, or it was a read on a connection that had been waiting and died.
-                Err(failure) if failure.unsent || (failure.reused && reads && failure.is_broken()) => fresh = true,
-                Err(failure) => return Err(failure.refusal(&node)),
+        match self.attempt(permitted, id, user, cluster, false).await? {
+            Ok(answer) => Ok(answer),
+            // On a connection that had been waiting the server may have hung up meanwhile. The second and last try is
+            // on a new one.
+            Err((failure, _node)) if failure.may_be_repeated(permitted.understood().statement().effect()) => {
+                self.attempt(permitted, id, user, cluster, true).await?.map_err(|(failure, node)| failure.refusal(&node))
             }
+            Err((failure, node)) => Err(failure.refusal(&node)),
+        }
+    }
+
+    /// One try: what it refuses is refused, what it fails at may be tried again.
+    async fn attempt(&self, permitted: &Permitted, id: &RequestId, user: &User, cluster: &Cluster, fresh: bool) -> Result<Attempt, Refusal> {
+        let (node, mut connection) = cluster.connect(fresh).await?;
+        let known = match connection.settings_of(user, &node).await {
+            Ok(known) => known,
+            Err(failure) => return Ok(Err((failure.before_the_statement(), node))),
+        };
+        let request = outgoing::build(permitted, id, user, &node, &known.wanted(permitted, id, user, &node)?)?;
+        match connection.send(request, &node).await {
+            Ok(response) => Answer::new(response, connection, node, id).map(Ok),
+            Err(failure) => Ok(Err((failure, node))),
         }
     }
 
@@ -161,6 +170,9 @@ impl User {
         Self { config, asked: AtomicBool::new(false), told: AtomicBool::new(false) }
     }
 }
+
+/// An answer, or why this node gave none.
+type Attempt = Result<Answer, (Failure, Arc<Node>)>;
 
 /// What is sent and what comes back, in short.
 type Outgoing = Request<Full<Bytes>>;

@@ -106,10 +106,8 @@ mod tests {
     use serde_json::json;
 
     fn object(value: Value) -> Map<String, Value> {
-        match value {
-            Value::Object(object) => object,
-            _ => panic!("no object"),
-        }
+        let Value::Object(object) = value else { panic!("no object") };
+        object
     }
 
     #[test]

@@ -137,7 +137,10 @@ pub struct Entry {
     pub node: Option<String>,
     /// The query's id in ClickHouse.
     pub query_id: Option<String>,
-    /// What ClickHouse told of its work when the answer began (`X-ClickHouse-Summary`: rows and bytes).
+    /// Rows of the result, or rows written, as far as ClickHouse told them when the answer began; servers before 19
+    /// tell none.
+    pub rows: Option<u64>,
+    /// All that ClickHouse told of its work when the answer began (`X-ClickHouse-Summary`).
     pub summary: Option<serde_json::Value>,
     /// Bytes of the answer's body that went out.
     pub bytes: u64,
@@ -176,6 +179,7 @@ impl Entry {
             clickhouse_code: None,
             node: None,
             query_id: None,
+            rows: None,
             summary: None,
             bytes: 0,
             first_byte_ms: None,

@@ -74,6 +74,12 @@ impl Answer {
         response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         Ok(Self { response, node: shown, query_id, summary })
     }
+
+    /// Rows of the result, or rows written, where the summary tells them; its numbers are strings.
+    pub fn rows(&self) -> Option<u64> {
+        let told = |name: &str| self.summary.as_ref()?.get(name)?.as_str()?.parse().ok().filter(|rows| *rows > 0);
+        told("result_rows").or_else(|| told("written_rows"))
+    }
 }
 
 /// The ClickHouse error in the head.

@@ -19,12 +19,16 @@ use crate::config::{self, Endpoint};
 use crate::dial::{self, Dialer};
 use crate::record::Metrics;
 use crate::refusal::Reason;
+use crate::statement::Effect;
 
 /// Most connections that wait for work.
 const MOST_IDLE: usize = 256;
 
 /// Longest answer about settings.
 const LONGEST_SETTINGS: usize = 64 * 1024;
+
+/// For a connection to notice that its answer has ended.
+const NOTICE: Duration = Duration::from_secs(1);
 
 /// For the answer about settings.
 const SETTINGS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,8 +67,15 @@ impl Failure {
         Self { reason, says, cause: None, unsent: false, reused: false }
     }
 
-    pub(super) fn is_broken(&self) -> bool {
-        self.reason == Reason::UpstreamBroken
+    /// Whether another try can do no harm: nothing of the statement left, or it was a read; and only where the
+    /// connection had been waiting, because a server that hangs up on a new one will do so again.
+    pub(super) fn may_be_repeated(&self, effect: Effect) -> bool {
+        self.reused && self.reason == Reason::UpstreamBroken && (self.unsent || effect == Effect::Read)
+    }
+
+    /// It failed at the question for settings.
+    pub(super) fn before_the_statement(self) -> Self {
+        Self { unsent: true, ..self }
     }
 
     fn because(self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -100,7 +111,9 @@ impl Node {
     pub(super) async fn connection(&self, fresh: bool) -> Result<Connection, dial::Error> {
         if !fresh {
             while let Some(mut connection) = self.take_idle() {
-                if connection.sender.ready().await.is_ok() {
+                // Its last answer has ended; what is left is for its task to notice.
+                let ready = tokio::time::timeout(NOTICE, connection.sender.ready()).await;
+                if matches!(ready, Ok(Ok(()))) {
                     connection.reused = true;
                     return Ok(connection);
                 }

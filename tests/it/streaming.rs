@@ -44,6 +44,7 @@ async fn a_gigabyte_streams_through_in_little_memory_and_unchanged() {
     let direct = digest_of(Caller::plain(clickhouse.http).await, direct).await;
     assert_eq!(through, direct);
     assert!(through.0 > 1_000_000_000, "{} bytes", through.0);
+    eprintln!("{} MiB at its peak, {} bytes", peak / MIB, through.0);
     assert!(peak < 64 * MIB, "{} MiB at its peak", peak / MIB);
     let record = house.wait_records(1).await.remove(0);
     assert_eq!(record["bytes"].as_u64(), Some(through.0));

@@ -72,8 +72,10 @@ async fn a_permitted_read_is_exactly_one_request_written_anew() {
 
 #[tokio::test]
 async fn the_record_tells_who_did_what_by_which_rule() {
-    let (issuer, recorder) =
-        (Issuer::start().await, Recorder::start(Script::answer(200, &[("X-ClickHouse-Summary", r#"{"read_rows":"7"}"#)], "12345")).await);
+    let (issuer, recorder) = (
+        Issuer::start().await,
+        Recorder::start(Script::answer(200, &[("X-ClickHouse-Summary", r#"{"read_rows":"7","result_rows":"3"}"#)], "12345")).await,
+    );
     let house = house(&recorder, &issuer).await;
     let sql = "SELECT count() FROM sales.orders WHERE card = '4111' AND x IN (SELECT x FROM events) FORMAT JSON";
     ask(&house, &issuer.token().groups(&["x", "analysts"]).make(), sql).await;
@@ -84,7 +86,7 @@ async fn the_record_tells_who_did_what_by_which_rule() {
         "reach": {"tables": ["events", "sales.orders"], "targets": [], "functions": ["count"], "table_functions": [], "format": "JSON"},
         "statement": "SELECT count() FROM sales.orders WHERE card = ? AND x IN (SELECT x FROM events) FORMAT JSON",
         "outcome": "answered", "status": 200, "reason": null, "clickhouse_code": null, "node": recorder.url, "query_id": record["request_id"],
-        "summary": {"read_rows": "7"}, "bytes": 5,
+        "rows": 3, "summary": {"read_rows": "7", "result_rows": "3"}, "bytes": 5,
     });
     for (key, value) in fixed.as_object().unwrap() {
         assert_eq!(&record[key], value, "{key} in {record}");
