@@ -75,7 +75,7 @@ impl Pace {
     }
 
     /// How long to look away, or what takes too long. HTTP/2 has frames that are no heads, so that a head's time is
-    /// its idle time there.
+    /// its idle time there. What begins meanwhile is not told, so nobody looks away for longer than the shortest limit.
     pub(super) fn check(&self, limits: &Limits, heads_are_timed: bool) -> Result<Duration, Slow> {
         let now = clock::tick();
         let state = self.state();
@@ -83,13 +83,14 @@ impl Pace {
             Some(left) if !left.is_zero() => Ok(left),
             _ => Err(slow),
         };
+        let mut shortest = limits.header_timeout.min(limits.idle_timeout).min(limits.write_timeout);
         if state.running.is_empty() {
-            return match state.head_since.filter(|_| heads_are_timed) {
+            let left = match state.head_since.filter(|_| heads_are_timed) {
                 Some(since) => left(since, limits.header_timeout, Slow::Head),
                 None => left(state.idle_since, limits.idle_timeout, Slow::Idle),
             };
+            return left.map(|left| left.min(shortest));
         }
-        let mut shortest = limits.header_timeout.min(limits.idle_timeout).min(limits.write_timeout);
         for since in state.running.values().flatten() {
             shortest = shortest.min(left(*since, limits.write_timeout, Slow::Taking)?);
         }

@@ -2,9 +2,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -29,9 +29,12 @@ enum Message {
     Flush(oneshot::Sender<bool>),
 }
 
-/// Where lines go.
+/// Where lines go. Dropped, it waits until what it was handed is written: the records of answers that are cut off at
+/// the very end come when nobody can flush any more.
 pub struct Audit {
-    sender: SyncSender<Message>,
+    sender: Option<SyncSender<Message>>,
+    /// Closed by the writer when it has ended.
+    ended: Mutex<Receiver<()>>,
     on_failure: OnFailure,
     writable: Arc<AtomicBool>,
     metrics: Arc<Metrics>,
@@ -50,8 +53,12 @@ impl Audit {
         let (sender, receiver) = sync_channel(WAITING);
         let writable = Arc::new(AtomicBool::new(true));
         let writer = Writer { out, receiver, writable: Arc::clone(&writable), metrics: Arc::clone(&metrics), torn: false };
-        std::thread::Builder::new().name("record".to_owned()).spawn(move || writer.run())?;
-        Ok(Self { sender, on_failure, writable, metrics })
+        let (ending, ended) = channel();
+        std::thread::Builder::new().name("record".to_owned()).spawn(move || {
+            writer.run();
+            drop(ending);
+        })?;
+        Ok(Self { sender: Some(sender), ended: Mutex::new(ended), on_failure, writable, metrics })
     }
 
     /// Whether a new request may be taken on: with `on_failure: refuse` only while lines can be written. The line of
@@ -79,17 +86,31 @@ impl Audit {
             }
             OnFailure::Count => (None, None),
         };
-        if self.sender.try_send(Message::Line(line, ack)).is_err() {
+        if !self.hand_over(Message::Line(line, ack)) {
             // The acknowledgement was dropped with the line, which its receiver takes for a no.
             self.metrics.records_lost.inc();
         }
         written
     }
 
+    fn hand_over(&self, message: Message) -> bool {
+        self.sender.as_ref().is_some_and(|sender| sender.try_send(message).is_ok())
+    }
+
     /// Waits until everything so far is written, five seconds at most.
     pub async fn flush(&self) {
         let (ack, written) = oneshot::channel();
-        if self.sender.try_send(Message::Flush(ack)).is_err() || tokio::time::timeout(PATIENCE, written).await.is_err() {
+        if !self.hand_over(Message::Flush(ack)) || tokio::time::timeout(PATIENCE, written).await.is_err() {
+            tracing::error!("the last records could not be written in time");
+        }
+    }
+}
+
+impl Drop for Audit {
+    fn drop(&mut self) {
+        drop(self.sender.take());
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
             tracing::error!("the last records could not be written in time");
         }
     }

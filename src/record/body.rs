@@ -12,6 +12,7 @@ use super::audit::{Ack, Audit, Lost};
 use super::entry::{Entry, Outcome};
 use super::metrics::Metrics;
 use crate::clock;
+use crate::refusal::Reason;
 
 /// What a body knows when it ends.
 pub trait Told {
@@ -83,7 +84,9 @@ impl<B: Body + Told> Recorded<B> {
         self.state = State::Over;
         let entry = self.recording.entry();
         entry.clickhouse_code = entry.clickhouse_code.or(self.inner.clickhouse_code());
-        self.recording.close()
+        // Who is refused because nothing can be written is told so, also when this cannot be written either.
+        let says_so = entry.reason == Some(Reason::RecordUnavailable.code());
+        self.recording.close().filter(|_| !says_so)
     }
 }
 
