@@ -17,6 +17,8 @@
 mod support;
 
 mod corpus;
+mod faults;
+mod listen;
 mod readme;
 mod statements;
 mod streaming;

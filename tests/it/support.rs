@@ -10,6 +10,7 @@ pub mod key;
 pub mod oidc_provider;
 pub mod program;
 pub mod recorder;
+pub mod scene;
 pub mod script;
 pub mod token;
 pub mod wire;

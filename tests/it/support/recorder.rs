@@ -61,7 +61,7 @@ struct Stage {
 
 struct Settings {
     known: Vec<Value>,
-    script: Option<Script>,
+    play: Option<Play>,
 }
 
 #[derive(Default)]
@@ -109,7 +109,7 @@ impl Recorder {
         let stage = Arc::new(Stage {
             play: Mutex::new(Arc::new(|_| Script::ok("1\n"))),
             early: Mutex::default(),
-            settings: Mutex::new(Settings { known: usual_settings(), script: None }),
+            settings: Mutex::new(Settings { known: usual_settings(), play: None }),
             ledger: watch::Sender::default(),
         });
         let shared = Arc::clone(&stage);
@@ -147,7 +147,12 @@ impl Recorder {
 
     /// Answers the question for settings like this instead of with rows.
     pub fn answers_settings(&self, script: Script) {
-        self.stage.settings.lock().unwrap().script = Some(script);
+        self.answers_settings_by(move |_| script.clone());
+    }
+
+    /// The same, each question by what it is.
+    pub fn answers_settings_by(&self, play: impl Fn(&Heard) -> Script + Send + Sync + 'static) {
+        self.stage.settings.lock().unwrap().play = Some(Arc::new(play));
     }
 
     /// What was heard, without the questions for settings.
@@ -259,11 +264,15 @@ fn usual_settings() -> Vec<Value> {
 }
 
 impl Settings {
-    fn answer(&self, question: &str) -> Script {
+    fn answer(&self, heard: &Heard) -> Script {
+        if let Some(play) = &self.play {
+            return play(heard);
+        }
+        let question = heard.text();
         let asked: Vec<&str> = question.split('\'').skip(1).step_by(2).collect();
         let rows = self.known.iter().filter(|row| asked.contains(&row["name"].as_str().unwrap()));
         let rows: String = rows.map(|row| format!("{row}\n")).collect();
-        self.script.clone().unwrap_or_else(|| Script::begin(200, &[]).chunk(rows).end())
+        Script::begin(200, &[]).chunk(rows).end()
     }
 }
 
@@ -295,7 +304,7 @@ impl Stage {
     fn script(&self, index: usize) -> Script {
         let heard = self.ledger.borrow().heard[index].clone();
         if heard.asks_settings() == Some(true) {
-            return self.settings.lock().unwrap().answer(&heard.text());
+            return self.settings.lock().unwrap().answer(&heard);
         }
         let play = Arc::clone(&self.play.lock().unwrap());
         play(&heard)
