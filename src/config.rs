@@ -41,7 +41,8 @@ pub fn read_yaml<T: DeserializeOwned>(file: &Path, problems: &mut Problems) -> O
     for key in unknown {
         problems.add(at(file, &key.replace(".?", "")), "is not a key that Keyhouse knows; remove it or see the README's table");
     }
-    read.map_err(|error| problems.add(file.display(), error.to_string().trim_end().to_owned())).ok()
+    // Without the lines around the mistake: a password could stand there.
+    read.map_err(|error| problems.add(file.display(), error.without_snippet().to_string().trim_end().to_owned())).ok()
 }
 
 fn at(file: &Path, key: &str) -> String {

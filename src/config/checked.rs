@@ -24,6 +24,8 @@ pub struct Config {
     pub admin: SocketAddr,
     /// Who issues tokens.
     pub providers: Vec<Provider>,
+    /// Every name under `identity_providers`, also of those with a mistake: policies refer to them.
+    pub provider_names: BTreeSet<String>,
     /// Clusters by name.
     pub clusters: BTreeMap<String, Cluster>,
     /// Credentials by name.
@@ -239,6 +241,7 @@ pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> 
         listeners,
         admin: admin?,
         providers,
+        provider_names: written.identity_providers.into_keys().collect(),
         clusters,
         users,
         user_names,

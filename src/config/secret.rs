@@ -24,7 +24,9 @@ impl Secret {
                     .map_err(|error| format!("{} cannot be read ({error}); write a file that this user may read", file.display()))?
             }
             written::Secret::Env(name) => {
-                std::env::var(name).map_err(|error| format!("the environment variable {name} cannot be read ({error}); set it or use a file"))?
+                // The error of one that is not UTF-8 would quote it.
+                let value = std::env::var_os(name).ok_or_else(|| format!("the environment variable {name} is not set; set it or use a file"))?;
+                value.into_string().map_err(|_value| format!("the environment variable {name} is not UTF-8; set it anew or use a file"))?
             }
         };
         let text = text.strip_suffix('\n').unwrap_or(&text);

@@ -254,14 +254,34 @@ fn database() -> String {
     "default".to_owned()
 }
 
-/// Where a secret is.
+/// Where a secret is: one of the two.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", try_from = "SecretSource")]
+#[schemars(!try_from)]
 pub enum Secret {
     /// In this file.
     File(String),
     /// In this environment variable.
     Env(String),
+}
+
+/// A secret's place as it is written. An enum would quote a password that somebody wrote in its stead.
+#[derive(Deserialize)]
+struct SecretSource {
+    file: Option<String>,
+    env: Option<String>,
+}
+
+impl TryFrom<SecretSource> for Secret {
+    type Error = &'static str;
+
+    fn try_from(written: SecretSource) -> Result<Self, Self::Error> {
+        match (written.file, written.env) {
+            (Some(file), None) => Ok(Self::File(file)),
+            (None, Some(name)) => Ok(Self::Env(name)),
+            (None, None) | (Some(_), Some(_)) => Err("a secret has one place; write {file: ...} or {env: NAME}"),
+        }
+    }
 }
 
 /// The record.

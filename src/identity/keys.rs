@@ -183,6 +183,10 @@ impl KeySet {
 
 fn key(member: &Value) -> Result<Key, String> {
     let text = |name: &str| member.get(name).and_then(Value::as_str);
+    // Before anything else about it, because this is the one that an operator must read.
+    if text("kty") == Some("oct") {
+        return Err("is a shared secret that the provider publishes to everybody; have it removed".to_owned());
+    }
     if text("use").is_some_and(|used_for| used_for != "sig") {
         return Err("is not for signatures (`use`)".to_owned());
     }
@@ -220,7 +224,6 @@ fn key(member: &Value) -> Result<Key, String> {
             (if curve == "P-256" { &[Es256] } else { &[Es384] }, point)
         }
         (Some("OKP"), Some("Ed25519")) => (&[EdDsa], bytes("x")?),
-        (Some("oct"), _) => return Err("is a shared secret that the provider publishes to everybody; have it removed".to_owned()),
         (kty, crv) => return Err(format!("is of the type {kty:?} {crv:?}, which Keyhouse does not verify")),
     };
     let ready = algorithms

@@ -28,6 +28,10 @@ impl Parsed<'_> {
 
 /// Takes a token apart.
 pub(super) fn parse(token: &str) -> Result<Parsed<'_>, Refusal> {
+    // Google's have a dot and are no JWT for all that.
+    if token.starts_with("ya29.") {
+        return Err(opaque(token));
+    }
     if !token.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
         return Err(if token.contains('.') { malformed("holds characters that no JWT has") } else { opaque(token) });
     }
@@ -136,6 +140,7 @@ mod tests {
         for (token, reason) in [
             ("opaque".to_owned(), Reason::OpaqueToken),
             ("ya29/x".to_owned(), Reason::OpaqueToken),
+            ("ya29.a0Af-x_y".to_owned(), Reason::OpaqueToken),
             ("a.b".to_owned(), Reason::MalformedToken),
             ("a.b.c.d".to_owned(), Reason::MalformedToken),
             ("a.b.c.d.e".to_owned(), Reason::EncryptedToken),

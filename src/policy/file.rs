@@ -146,7 +146,7 @@ fn check(written: WrittenRule, place: &str, config: &Config, problems: &mut Prob
         problems.add(format!("{place}.whom.groups"), "is empty, so the rule is meant for nobody; write at least one group");
     }
     for provider in written.whom.providers.iter().flatten() {
-        if !config.providers.iter().any(|known| known.name == *provider) {
+        if !config.provider_names.contains(provider) {
             problems.add(format!("{place}.whom.providers"), format!("there is no provider `{provider}`; write names of identity_providers"));
         }
     }
