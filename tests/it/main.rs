@@ -16,11 +16,14 @@
 #[allow(dead_code, reason = "support offers a little more than today's tests ask for")]
 mod support;
 
+mod check;
 mod corpus;
 mod faults;
+mod keys;
 mod listen;
 mod readme;
 mod statements;
 mod streaming;
 mod support_works;
+mod tokens;
 mod walk;

@@ -24,6 +24,7 @@ pub struct Plan {
     edits: Vec<(String, String)>,
     files: Vec<(String, String)>,
     environment: Vec<(String, String)>,
+    log: Option<String>,
 }
 
 const LISTEN: &str = "
@@ -67,7 +68,7 @@ impl Plan {
     writer: {{cluster: main, user: {}, password: {{file: writer.password}}}}",
             ANALYST.name, WRITER.name
         );
-        let plan = Self { sections: Vec::new(), edits: Vec::new(), files: Vec::new(), environment: Vec::new() };
+        let plan = Self { sections: Vec::new(), edits: Vec::new(), files: Vec::new(), environment: Vec::new(), log: None };
         plan.section("public_url", "https://localhost:8443")
             .section("listen", LISTEN)
             .section("admin", "{address: 127.0.0.1:0}")
@@ -110,6 +111,12 @@ impl Plan {
 
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         set(&mut self.environment, name, value);
+        self
+    }
+
+    /// What it logs, as `--log` takes it.
+    pub fn log(mut self, filter: &str) -> Self {
+        self.log = Some(filter.to_owned());
         self
     }
 
@@ -161,7 +168,8 @@ impl Plan {
 
     fn spawn(&self, folder: &TempDir) -> Program {
         let environment = self.environment.iter().map(|(name, value)| (name, value));
-        Program::start("keyhouse", command(folder.path(), &["serve", "--config", "keyhouse.yaml"]).envs(environment))
+        let log = self.log.iter().flat_map(|filter| ["--log", filter]);
+        Program::start("keyhouse", command(folder.path(), &["serve", "--config", "keyhouse.yaml"]).args(log).envs(environment))
     }
 }
 
