@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 /// be checked in the same run; only without any may it be run.
 pub fn load(file: &Path, problems: &mut Problems) -> Option<Config> {
     let written: written::Config = read_yaml(file, problems)?;
-    checked::check(written, file.parent().unwrap_or(Path::new(".")), problems)
+    Some(checked::check(written, file.parent().unwrap_or(Path::new(".")), problems))
 }
 
 /// Reads one YAML file into its written form. Unknown keys are all reported; a value of the wrong shape ends the
@@ -39,12 +39,22 @@ pub fn read_yaml<T: DeserializeOwned>(file: &Path, problems: &mut Problems) -> O
         serde_ignored::deserialize(deserializer, |path| unknown.push(path.to_string()))
     });
     for key in unknown {
-        problems.add(at(file, &key.replace(".?", "")), "is not a key that Keyhouse knows; remove it or see the README's table");
+        problems.add(format!("{}: {}", file.display(), written_path(&key)), "is not a key that Keyhouse knows; remove it or see the README's table");
     }
     // Without the lines around the mistake: a password could stand there.
     read.map_err(|error| problems.add(file.display(), error.without_snippet().to_string().trim_end().to_owned())).ok()
 }
 
-fn at(file: &Path, key: &str) -> String {
-    format!("{}: {key}", file.display())
+/// `listen.0.tls.?` as all other mistakes are told: `listen[0].tls`.
+fn written_path(path: &str) -> String {
+    let mut written = String::new();
+    for part in path.split('.').filter(|part| *part != "?") {
+        if part.bytes().all(|byte| byte.is_ascii_digit()) {
+            written.push_str(&format!("[{part}]"));
+        } else {
+            written.push_str(if written.is_empty() { "" } else { "." });
+            written.push_str(part);
+        }
+    }
+    written
 }

@@ -178,17 +178,20 @@ impl Refusal {
 
     /// The causes as one line, outermost first; nothing where the refusal speaks for itself.
     pub fn chain(&self) -> Option<String> {
-        let mut cause: Option<&(dyn Error + 'static)> = self.cause.as_deref().map(|cause| cause as _);
-        let mut line = String::new();
-        while let Some(error) = cause {
-            if !line.is_empty() {
-                line.push_str(": ");
-            }
-            line.push_str(&error.to_string());
-            cause = error.source();
-        }
-        (!line.is_empty()).then_some(line)
+        self.cause.as_deref().map(|cause| chain(cause))
     }
+}
+
+/// An error with everything that led to it, as one line for the log.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line.push_str(": ");
+        line.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    line
 }
 
 #[cfg(test)]

@@ -112,8 +112,8 @@ impl Prepared {
         tracing::info!("stopping: running answers have {} to end", humantime::format_duration(config.limits.drain_timeout));
         if !drain.finish(config.limits.drain_timeout).await {
             tracing::warn!("some answers did not end in time and are cut off");
+            audit.cuts_off();
         }
-        audit.flush().await;
         Ok(())
     }
 }

@@ -18,11 +18,11 @@ use hyper::body::Incoming;
 pub use answer::{Answer, AnswerBody};
 
 use crate::config::{self, Config, Problems, UpstreamUser};
-use crate::dial::Dialer;
+use crate::dial::{self, Dialer};
 use crate::policy::Permitted;
 use crate::record::{Metrics, RequestId};
-use crate::refusal::{Reason, Refusal};
-use node::{Connection, Failure, Node};
+use crate::refusal::{Reason, Refusal, chain};
+use node::{Connection, Failure, Node, Repeat};
 
 /// How often a user that could not be asked for its settings is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
@@ -61,28 +61,35 @@ impl Upstream {
     /// 502 and 504 where there is none, always before a byte of an answer has gone out.
     pub async fn forward(&self, permitted: &Permitted, id: &RequestId) -> Result<Answer, Refusal> {
         let (user, cluster) = self.destination(permitted.permit().act_as())?;
-        match self.attempt(permitted, id, user, cluster, false).await? {
-            Ok(answer) => Ok(answer),
-            // On a connection that had been waiting the server may have hung up meanwhile. The second and last try is
-            // on a new one.
-            Err((failure, _node)) if failure.may_be_repeated(permitted.understood().statement().effect()) => {
-                self.attempt(permitted, id, user, cluster, true).await?.map_err(|(failure, node)| failure.refusal(&node))
-            }
-            Err((failure, node)) => Err(failure.refusal(&node)),
-        }
+        let first = match self.attempt(permitted, id, user, cluster.connect(false).await?).await? {
+            Ok(answer) => return Ok(answer),
+            Err(failed) => failed,
+        };
+        // A server that hangs up on a connection that had waited, or that keeps none open, gets a second and last try.
+        let again = match first.failure.repeat(permitted.understood().statement().effect()) {
+            Repeat::OnAnother => cluster.connect(true).await?,
+            Repeat::OnTheNext => first.node.reconnect(&first.connection).await.map(|next| (Arc::clone(&first.node), next)).map_err(unreachable)?,
+            Repeat::No => return Err(first.refusal()),
+        };
+        self.attempt(permitted, id, user, again).await?.map_err(Failed::refusal)
     }
 
     /// One try: what it refuses is refused, what it fails at may be tried again.
-    async fn attempt(&self, permitted: &Permitted, id: &RequestId, user: &User, cluster: &Cluster, fresh: bool) -> Result<Attempt, Refusal> {
-        let (node, mut connection) = cluster.connect(fresh).await?;
+    async fn attempt(
+        &self,
+        permitted: &Permitted,
+        id: &RequestId,
+        user: &User,
+        (node, mut connection): (Arc<Node>, Connection),
+    ) -> Result<Result<Answer, Failed>, Refusal> {
         let known = match connection.settings_of(user, &node).await {
             Ok(known) => known,
-            Err(failure) => return Ok(Err((failure.before_the_statement(), node))),
+            Err(failure) => return Ok(Err(Failed { failure: failure.before_the_statement(), node, connection })),
         };
         let request = outgoing::build(permitted, id, user, &node, &known.wanted(permitted, id, user, &node)?)?;
         match connection.send(request, &node).await {
             Ok(response) => Answer::new(response, connection, node, id).map(Ok),
-            Err(failure) => Ok(Err((failure, node))),
+            Err(failure) => Ok(Err(Failed { failure, node, connection })),
         }
     }
 
@@ -152,16 +159,13 @@ impl Cluster {
             match node.connection(fresh).await {
                 Ok(connection) => return Ok((Arc::clone(node), connection)),
                 Err(error) => {
-                    tracing::warn!(node = %node, cause = %error, "no connection; the next node is tried");
+                    tracing::warn!(node = %node, cause = chain(&error), "no connection; the next node is tried");
                     last = Some(error);
                 }
             }
         }
-        let refusal = Refusal::new(Reason::UpstreamUnreachable, "No ClickHouse node takes a connection at the moment. Try again shortly.");
-        Err(match last {
-            Some(error) => refusal.because(error),
-            None => refusal,
-        })
+        // A cluster has at least one node; the config is not good without.
+        Err(last.map_or_else(|| Refusal::new(Reason::UpstreamUnreachable, "The cluster has no node."), unreachable))
     }
 }
 
@@ -171,8 +175,22 @@ impl User {
     }
 }
 
-/// An answer, or why this node gave none.
-type Attempt = Result<Answer, (Failure, Arc<Node>)>;
+/// A try that gave no answer.
+struct Failed {
+    failure: Failure,
+    node: Arc<Node>,
+    connection: Connection,
+}
+
+impl Failed {
+    fn refusal(self) -> Refusal {
+        self.failure.refusal(&self.node)
+    }
+}
+
+fn unreachable(error: dial::Error) -> Refusal {
+    Refusal::new(Reason::UpstreamUnreachable, "No ClickHouse node takes a connection at the moment. Try again shortly.").because(error)
+}
 
 /// What is sent and what comes back, in short.
 type Outgoing = Request<Full<Bytes>>;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 /// The whole file.
@@ -265,21 +266,24 @@ pub enum Secret {
     Env(String),
 }
 
-/// A secret's place as it is written. An enum would quote a password that somebody wrote in its stead.
+/// A secret's place as it is written. A plain enum would quote a password that somebody wrote in its stead.
 #[derive(Deserialize)]
-struct SecretSource {
-    file: Option<String>,
-    env: Option<String>,
+#[serde(untagged)]
+enum SecretSource {
+    Place { file: Option<String>, env: Option<String> },
+    Other(IgnoredAny),
 }
 
 impl TryFrom<SecretSource> for Secret {
     type Error = &'static str;
 
     fn try_from(written: SecretSource) -> Result<Self, Self::Error> {
-        match (written.file, written.env) {
-            (Some(file), None) => Ok(Self::File(file)),
-            (None, Some(name)) => Ok(Self::Env(name)),
-            (None, None) | (Some(_), Some(_)) => Err("a secret has one place; write {file: ...} or {env: NAME}"),
+        match written {
+            SecretSource::Place { file: Some(file), env: None } => Ok(Self::File(file)),
+            SecretSource::Place { file: None, env: Some(name) } => Ok(Self::Env(name)),
+            SecretSource::Place { .. } | SecretSource::Other(_) => {
+                Err("a secret does not stand in the config, and has one place; write {file: ...} or {env: NAME}")
+            }
         }
     }
 }

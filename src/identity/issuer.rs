@@ -21,7 +21,7 @@ use crate::clock;
 use crate::config::{Endpoint, KeySource, Provider};
 use crate::dial::Dialer;
 use crate::record::Metrics;
-use crate::refusal::{Reason, Refusal};
+use crate::refusal::{Reason, Refusal, chain};
 
 /// How long a request waits for a fetch.
 const WAIT: Duration = Duration::from_secs(2);
@@ -207,7 +207,8 @@ impl Issuer {
                     // The next time begins at discovery: the keys may have moved.
                     found = None;
                     self.metrics.keys_failed(&self.config.name);
-                    tracing::warn!(provider = self.config.name, cause = chain(&error), "keys cannot be fetched; the last good ones serve on");
+                    let meanwhile = if self.is_ready() { "the last good ones serve on" } else { "tokens of this provider cannot be judged" };
+                    tracing::warn!(provider = self.config.name, cause = chain(&error), "keys cannot be fetched; {meanwhile}");
                     let next = pause.min(self.config.refresh);
                     pause = pause.saturating_mul(2);
                     next
@@ -264,15 +265,4 @@ fn tell(provider: &str, left_out: &[String]) {
     for why in left_out {
         tracing::warn!(provider, "left out: {why}");
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        source = error.source();
-    }
-    line
 }

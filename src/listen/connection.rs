@@ -175,6 +175,10 @@ impl<H: Handler> Front<H> {
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
                         tracing::debug!(%error, "a caller's connection ended");
+                        // hyper has answered 400 or 431 itself: there was no request that could be recorded.
+                        if error.is_parse() {
+                            self.refused("malformed-head");
+                        }
                     }
                     return;
                 }

@@ -61,14 +61,13 @@ impl Permitted {
 pub fn decide(rules: &Rules, understood: Understood) -> Result<Permitted, Denied> {
     let caller = understood.caller();
     let Some(rule) = rules.for_caller(caller) else {
-        let groups = caller.groups.join(", ");
         return Err(Denied {
             rule: None,
             refusal: Refusal::new(
                 Reason::NoRule,
                 format!(
-                    "Signed in as {} ({}); groups: [{groups}]. No rule is meant for any of them; ask for one of your groups to be given access.",
-                    caller.username, caller.provider
+                    "Signed in as {} ({}); groups: {:?}. No rule is meant for any of them; ask for one of your groups to be given access.",
+                    caller.username, caller.provider, caller.groups
                 ),
             ),
         });

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::entry::Outcome;
 use super::metrics::Metrics;
 use crate::config::{OnFailure, RecordTarget};
 use crate::refusal::{Reason, Refusal};
@@ -24,19 +25,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[error("the record of this request cannot be written")]
 pub struct Lost;
 
-enum Message {
-    Line(Vec<u8>, Option<oneshot::Sender<bool>>),
-    Flush(oneshot::Sender<bool>),
-}
+/// A line, and whoever waits for it.
+struct Line(Vec<u8>, Option<oneshot::Sender<bool>>);
 
 /// Where lines go. Dropped, it waits until what it was handed is written: the records of answers that are cut off at
 /// the very end come when nobody can flush any more.
 pub struct Audit {
-    sender: Option<SyncSender<Message>>,
+    sender: Option<SyncSender<Line>>,
     /// Closed by the writer when it has ended.
     ended: Mutex<Receiver<()>>,
     on_failure: OnFailure,
     writable: Arc<AtomicBool>,
+    /// Keyhouse stops: what ends now was ended by it.
+    stopping: AtomicBool,
     metrics: Arc<Metrics>,
 }
 
@@ -58,7 +59,7 @@ impl Audit {
             writer.run();
             drop(ending);
         })?;
-        Ok(Self { sender: Some(sender), ended: Mutex::new(ended), on_failure, writable, metrics })
+        Ok(Self { sender: Some(sender), ended: Mutex::new(ended), on_failure, writable, stopping: AtomicBool::new(false), metrics })
     }
 
     /// Whether a new request may be taken on: with `on_failure: refuse` only while lines can be written. The line of
@@ -77,6 +78,16 @@ impl Audit {
         .retry_after(PATIENCE))
     }
 
+    /// From now on, what is dropped before its end is cut off by Keyhouse and not left by its caller.
+    pub fn cuts_off(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// How a request ended that was dropped.
+    pub(super) fn outcome_of_dropped(&self) -> Outcome {
+        if self.stopping.load(Ordering::Relaxed) { Outcome::CutOff } else { Outcome::CallerLeft }
+    }
+
     /// Hands over a line. With `on_failure: refuse` there is something to wait for.
     pub(super) fn write(&self, line: Vec<u8>) -> Option<Ack> {
         let (ack, written) = match self.on_failure {
@@ -86,23 +97,12 @@ impl Audit {
             }
             OnFailure::Count => (None, None),
         };
-        if !self.hand_over(Message::Line(line, ack)) {
+        let handed_over = self.sender.as_ref().is_some_and(|sender| sender.try_send(Line(line, ack)).is_ok());
+        if !handed_over {
             // The acknowledgement was dropped with the line, which its receiver takes for a no.
             self.metrics.records_lost.inc();
         }
         written
-    }
-
-    fn hand_over(&self, message: Message) -> bool {
-        self.sender.as_ref().is_some_and(|sender| sender.try_send(message).is_ok())
-    }
-
-    /// Waits until everything so far is written, five seconds at most.
-    pub async fn flush(&self) {
-        let (ack, written) = oneshot::channel();
-        if !self.hand_over(Message::Flush(ack)) || tokio::time::timeout(PATIENCE, written).await.is_err() {
-            tracing::error!("the last records could not be written in time");
-        }
     }
 }
 
@@ -145,7 +145,7 @@ fn append_to(file: &std::path::Path) -> io::Result<File> {
 
 struct Writer {
     out: Box<dyn Write + Send>,
-    receiver: Receiver<Message>,
+    receiver: Receiver<Line>,
     writable: Arc<AtomicBool>,
     metrics: Arc<Metrics>,
     /// The last line may stand there half: the next one begins on a line of its own.
@@ -154,11 +154,7 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
-        while let Ok(message) = self.receiver.recv() {
-            let (line, ack) = match message {
-                Message::Line(line, ack) => (line, ack),
-                Message::Flush(ack) => (Vec::new(), Some(ack)),
-            };
+        while let Ok(Line(line, ack)) = self.receiver.recv() {
             let written = self.write(&line);
             if let Some(ack) = ack {
                 // Whoever waited may have left.

@@ -54,7 +54,7 @@ impl Recording {
 impl Drop for Recording {
     fn drop(&mut self) {
         if self.open {
-            self.entry.outcome = Outcome::CallerLeft;
+            self.entry.outcome = self.audit.outcome_of_dropped();
             drop(self.close());
         }
     }

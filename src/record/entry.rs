@@ -53,6 +53,8 @@ pub enum Outcome {
     Broken,
     /// The caller left before the end.
     CallerLeft,
+    /// Keyhouse stopped before the end.
+    CutOff,
 }
 
 impl Outcome {
@@ -63,6 +65,7 @@ impl Outcome {
             Outcome::Refused => "refused",
             Outcome::Broken => "broken",
             Outcome::CallerLeft => "caller-left",
+            Outcome::CutOff => "cut-off",
         }
     }
 }

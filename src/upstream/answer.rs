@@ -53,8 +53,9 @@ impl Answer {
     pub(super) fn new(response: Incomings, connection: Connection, node: Arc<Node>, id: &RequestId) -> Result<Self, Refusal> {
         let (head, body) = response.into_parts();
         let code = code_in_header(&head.headers);
-        if matches!(code, Some(192..=194 | 516)) {
-            return Err(super::settings::failed(code, b"").refusal(&node));
+        // A 401 of ClickHouse is about our credential; passed on, it would send callers off to renew their tokens.
+        if matches!(code, Some(192..=194 | 516)) || head.status == StatusCode::UNAUTHORIZED {
+            return Err(super::settings::failed(code.or(Some(516)), b"").refusal(&node));
         }
         // An answer that ends with its connection looks whole when it is cut.
         if !head.headers.contains_key(CONTENT_LENGTH) && !head.headers.contains_key(TRANSFER_ENCODING) {

@@ -60,25 +60,41 @@ pub(super) struct Failure {
     pub(super) unsent: bool,
     /// The connection had waited for work.
     pub(super) reused: bool,
+    /// It was the question for settings that failed.
+    at_the_question: bool,
+}
+
+/// How a failed try may be repeated.
+pub(super) enum Repeat {
+    No,
+    /// The connection had waited for work, and the server hung up meanwhile: on a new one, of any node.
+    OnAnother,
+    /// The server told its settings and hung up: on the next connection to the same one, with what it told.
+    OnTheNext,
 }
 
 impl Failure {
     pub(super) fn new(reason: Reason, says: &'static str) -> Self {
-        Self { reason, says, cause: None, unsent: false, reused: false }
+        Self { reason, says, cause: None, unsent: false, reused: false, at_the_question: false }
     }
 
-    /// Whether another try can do no harm: nothing of the statement left, or it was a read; and only where the
-    /// connection had been waiting, because a server that hangs up on a new one will do so again.
-    pub(super) fn may_be_repeated(&self, effect: Effect) -> bool {
-        self.reused && self.reason == Reason::UpstreamBroken && (self.unsent || effect == Effect::Read)
+    /// Whether another try can do no harm: nothing of the statement left, or it was a read.
+    pub(super) fn repeat(&self, effect: Effect) -> Repeat {
+        let harmless = self.reason == Reason::UpstreamBroken && (self.unsent || effect == Effect::Read);
+        match (harmless, self.reused) {
+            (true, true) => Repeat::OnAnother,
+            (true, false) if self.unsent && !self.at_the_question => Repeat::OnTheNext,
+            _ => Repeat::No,
+        }
     }
 
     /// It failed at the question for settings.
     pub(super) fn before_the_statement(self) -> Self {
-        Self { unsent: true, ..self }
+        Self { unsent: true, at_the_question: true, ..self }
     }
 
-    fn because(self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    /// Adds what led to it, for the log.
+    pub(super) fn because(self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { cause: Some(cause.into()), ..self }
     }
 }
@@ -122,6 +138,11 @@ impl Node {
         let sender = self.dialer.dial(&self.endpoint).await?;
         self.metrics.upstream_connections.inc();
         Ok(Connection { sender, known: HashMap::new(), reused: false })
+    }
+
+    /// The next connection to the same server, which has just told its settings on the one before.
+    pub(super) async fn reconnect(&self, before: &Connection) -> Result<Connection, dial::Error> {
+        Ok(Connection { known: before.known.clone(), ..self.connection(true).await? })
     }
 
     fn take_idle(&self) -> Option<Connection> {

@@ -31,7 +31,7 @@ pub(super) fn build(permitted: &Permitted, id: &RequestId, user: &User, node: &N
 /// The question for the settings that the server has for this user.
 pub(super) fn ask_settings(user: &User, node: &Node) -> Result<Outgoing, Failure> {
     request(user, node, &[("database", "default")], Bytes::from(settings::question()))
-        .map_err(|error| Failure { cause: Some(error.into()), ..Failure::new(Reason::Internal, "The request to ClickHouse cannot be built.") })
+        .map_err(|error| Failure::new(Reason::Internal, "The request to ClickHouse cannot be built.").because(error))
 }
 
 fn request(user: &User, node: &Node, parameters: &[(&str, &str)], text: Bytes) -> Result<Outgoing, http::Error> {

@@ -74,10 +74,8 @@ impl Known {
     pub(super) fn read(body: &[u8]) -> Result<Self, Failure> {
         let mut rows = BTreeMap::new();
         for row in serde_json::Deserializer::from_slice(body).into_iter::<Row>() {
-            let row = row.map_err(|error| Failure {
-                cause: Some(error.into()),
-                ..Failure::new(Reason::UpstreamBroken, "ClickHouse's answer about its settings cannot be read.")
-            })?;
+            let row =
+                row.map_err(|error| Failure::new(Reason::UpstreamBroken, "ClickHouse's answer about its settings cannot be read.").because(error))?;
             rows.insert(row.name.clone(), row);
         }
         Ok(Self(rows))
@@ -165,7 +163,7 @@ pub(super) fn failed(code: Option<u16>, body: &[u8]) -> Failure {
         ),
         _ => Failure::new(Reason::UpstreamBroken, "ClickHouse answers an error when asked for its settings. Tell those who run Keyhouse."),
     };
-    Failure { cause: Some(text.into()), ..failure }
+    failure.because(text)
 }
 
 #[cfg(test)]

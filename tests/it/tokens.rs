@@ -242,8 +242,8 @@ fn callers(keys: &Keys) -> Vec<Case> {
     vec![
         forbidden("no groups claim", keys.token().without("groups"), "groups_missing", &["no claim `groups`", "Keycloak: a mapper"]),
         forbidden("no group", keys.token().groups(&[]), "no-rule", &["groups: []"]),
-        forbidden("no rule", keys.token().groups(&["sales", "/analysts"]), "no-rule", &["alice (corp)", "[sales, /analysts]"]),
-        forbidden("another group's case", keys.token().groups(&["Analysts"]), "no-rule", &["[Analysts]"]),
+        forbidden("no rule", keys.token().groups(&["sales", "/analysts"]), "no-rule", &["alice (corp)", "[\"sales\", \"/analysts\"]"]),
+        forbidden("another group's case", keys.token().groups(&["Analysts"]), "no-rule", &["[\"Analysts\"]"]),
         claim("groups as an object", "groups", json!({"analysts": true}), "claim_type", &["`groups`", "list of strings"]),
         claim("groups as a number", "groups", json!(7), "claim_type", &["`groups`"]),
         claim("groups in a list", "groups", json!(["analysts", ["admins"]]), "claim_type", &["`groups`"]),
