@@ -10,7 +10,7 @@ use http_body_util::Full;
 use crate::clock;
 use crate::config::{Limits, StatementForm};
 use crate::identity::{Caller, Identities};
-use crate::listen::{Arrived, Handler};
+use crate::listen::{Arrived, Asked, Handler};
 use crate::policy::{self, Permit, Rules};
 use crate::record::{Audit, CallerLine, Entry, Metrics, Outcome, ReachLine, Recorded, Recording};
 use crate::refusal::{Refusal, wants_json};
@@ -39,7 +39,9 @@ pub struct Snapshot {
 /// The walk. Early returns are refusals; the last line is the only way to ClickHouse.
 async fn pass(snapshot: &Snapshot, audit: &Audit, arrived: Arrived, now: SystemTime, entry: &mut Entry) -> Result<Answer, Refusal> {
     audit.check()?;
-    arrived.check()?;
+    if arrived.check()? == Asked::Ping {
+        return snapshot.upstream.pong();
+    }
     let identified = snapshot.identities.identify(arrived, now).await?;
     entry.saw_caller(identified.caller());
     let mut seen = Seen::default();
@@ -144,8 +146,9 @@ impl Entry {
     fn saw_answer(&mut self, answer: Answer) -> Response<AnswerBody> {
         self.outcome = Outcome::Answered;
         self.rows = answer.rows();
-        self.node = Some(answer.node);
-        self.query_id = Some(answer.query_id);
+        self.node = answer.node;
+        self.query_id = answer.query_id;
+        self.ignored = answer.ignored;
         self.summary = answer.summary;
         answer.response
     }

@@ -9,7 +9,7 @@ mod tls;
 use std::net::SocketAddr;
 
 use http::request::Parts;
-use http::{Request, Version};
+use http::{Method, Request, Version};
 use hyper::body::Incoming;
 
 pub use body::Arriving;
@@ -24,6 +24,15 @@ pub struct Arrived {
     peer: SocketAddr,
     head: Parts,
     body: Arriving,
+}
+
+/// What a request is for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A statement to run.
+    Statement,
+    /// Whether anybody is there.
+    Ping,
 }
 
 impl Arrived {
@@ -42,18 +51,20 @@ impl Arrived {
         &self.head
     }
 
-    /// Whether this is the protocol and the place for statements.
+    /// Whether this is the protocol and the place for statements, or for the question whether anybody is there.
     ///
     /// # Errors
-    /// 505 for HTTP/1.0, 404 for every path but `/`.
-    pub fn check(&self) -> Result<(), Refusal> {
+    /// 505 for HTTP/1.0, 404 for every path but `/` and `/ping`, 405 for a ping that is no GET or HEAD.
+    pub fn check(&self) -> Result<Asked, Refusal> {
         if self.head.version < Version::HTTP_11 {
             return Err(Refusal::new(Reason::HttpVersion, "Keyhouse speaks HTTP/1.1 and HTTP/2; use a client that does."));
         }
-        if self.head.uri.path() != "/" {
-            return Err(Refusal::new(Reason::UnknownPath, "Statements go to the path `/`; there is nothing else here."));
+        match (self.head.uri.path(), &self.head.method) {
+            ("/", _) => Ok(Asked::Statement),
+            ("/ping", &Method::GET | &Method::HEAD) => Ok(Asked::Ping),
+            ("/ping", _) => Err(Refusal::new(Reason::MethodNotAllowed, "A ping is a GET.")),
+            _ => Err(Refusal::new(Reason::UnknownPath, "Statements go to the path `/`; there is nothing else here but `/ping`.")),
         }
-        Ok(())
     }
 
     /// The parts, for the identity room.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-pub use address::Address;
+pub use address::{Address, SETTINGS};
 pub use reach::{Name, Reach};
 
 use crate::config::{Limits, StatementForm};

@@ -86,9 +86,10 @@ impl Upstream {
             Ok(known) => known,
             Err(failure) => return Ok(Err(Failed { failure: failure.before_the_statement(), node, connection })),
         };
-        let request = outgoing::build(permitted, id, user, &node, &known.wanted(permitted, id, user, &node)?)?;
+        let wanted = known.wanted(permitted, id, user, &node)?;
+        let request = outgoing::build(permitted, id, user, &node, &wanted.settings)?;
         match connection.send(request, &node).await {
-            Ok(response) => Answer::new(response, connection, node, id).map(Ok),
+            Ok(response) => Answer::new(response, connection, node, id, wanted.ignored).map(Ok),
             Err(failure) => Ok(Err(Failed { failure, node, connection })),
         }
     }
@@ -97,6 +98,17 @@ impl Upstream {
         let user = self.users.get(act_as);
         let cluster = user.and_then(|user| self.clusters.get(&user.config.cluster));
         user.zip(cluster).ok_or_else(|| Refusal::new(Reason::Internal, "The rule acts as a user that is not there."))
+    }
+
+    /// The answer to `/ping`, given here: ClickHouse's would say nothing of the way to it.
+    ///
+    /// # Errors
+    /// 502 while not every user's settings are known.
+    pub fn pong(&self) -> Result<Answer, Refusal> {
+        match self.is_ready() {
+            true => Ok(Answer::pong()),
+            false => Err(Refusal::new(Reason::UpstreamUnreachable, "Keyhouse has not reached ClickHouse yet. Try again shortly.")),
+        }
     }
 
     /// Whether some node has told its settings for every user.

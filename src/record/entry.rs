@@ -140,6 +140,8 @@ pub struct Entry {
     pub node: Option<String>,
     /// The query's id in ClickHouse.
     pub query_id: Option<String>,
+    /// Address parameters that were understood and not sent on.
+    pub ignored: Vec<&'static str>,
     /// Rows of the result, or rows written, as far as ClickHouse told them when the answer began; servers before 19
     /// tell none.
     pub rows: Option<u64>,
@@ -182,6 +184,7 @@ impl Entry {
             clickhouse_code: None,
             node: None,
             query_id: None,
+            ignored: Vec::new(),
             rows: None,
             summary: None,
             bytes: 0,

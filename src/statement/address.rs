@@ -7,6 +7,27 @@ use crate::refusal::{Reason, Refusal};
 /// Longest name of a database or format, in bytes.
 const LONGEST_NAME: usize = 128;
 
+/// Settings of the address that change how values are written and read, and nothing that a statement reaches: each
+/// with the values that it takes. They go to servers that have them.
+pub const SETTINGS: [(&str, &[&str]); 2] =
+    [("date_time_input_format", &["basic", "best_effort", "best_effort_us"]), ("cast_string_to_dynamic_use_inference", &["0", "1"])];
+
+/// Parameters that drivers send by themselves and that a single statement does without: the ids and sessions of a
+/// server that is shared with others, progress in headers, compression that is offered. The answer names them in
+/// `X-Keyhouse-Ignored`.
+const IGNORED: [&str; 10] = [
+    "session_id",
+    "session_timeout",
+    "session_check",
+    "query_id",
+    "wait_end_of_query",
+    "send_progress_in_http_headers",
+    "http_headers_progress_interval_ms",
+    "enable_http_compression",
+    "cancel_http_readonly_queries_on_client_close",
+    "client_protocol_version",
+];
+
 /// The address parameters that Keyhouse understands. Everything else in an address is refused by its name: for
 /// ClickHouse an unknown parameter is a setting, and settings can carry SQL.
 #[derive(Debug, Default)]
@@ -14,6 +35,8 @@ pub struct Address {
     query: Option<String>,
     database: Option<String>,
     default_format: Option<String>,
+    settings: Vec<(&'static str, &'static str)>,
+    ignored: Vec<&'static str>,
 }
 
 impl Address {
@@ -32,6 +55,16 @@ impl Address {
         self.default_format.as_deref()
     }
 
+    /// Settings that the caller wants, of [`SETTINGS`].
+    pub fn settings(&self) -> &[(&'static str, &'static str)] {
+        &self.settings
+    }
+
+    /// Parameters that were understood and are not sent on.
+    pub fn ignored(&self) -> &[&'static str] {
+        &self.ignored
+    }
+
     /// Reads what stands after the `?`.
     pub(super) fn read(query: Option<&str>) -> Result<Self, Refusal> {
         let mut address = Self::default();
@@ -43,20 +76,41 @@ impl Address {
                 "database" => &mut address.database,
                 "default_format" => &mut address.default_format,
                 _ => {
-                    return Err(Refusal::new(
-                        Reason::ParameterNotAllowed,
-                        format!("The address parameter `{}` is not passed on; `query`, `database` and `default_format` are.", shown(&name)),
-                    ));
+                    address.other(&name, &value)?;
+                    continue;
                 }
             };
             if slot.replace(value).is_some() {
-                return Err(malformed(format!("The address parameter `{name}` stands there twice; send it once.")));
+                return Err(twice(&name));
             }
         }
         address.database = named("database", address.database, |c| !c.is_control())?;
         address.default_format = named("default_format", address.default_format, |c| c.is_ascii_alphanumeric())?;
         Ok(address)
     }
+
+    fn other(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
+        if let Some(ignored) = IGNORED.iter().find(|known| **known == name) {
+            // Twice or once, nothing of it is sent.
+            self.ignored.push(ignored);
+            return Ok(());
+        }
+        let Some((setting, values)) = SETTINGS.iter().find(|(known, _)| *known == name) else {
+            let says = format!("The address parameter `{}` is not passed on; `query`, `database` and `default_format` are.", shown(name));
+            return Err(Refusal::new(Reason::ParameterNotAllowed, says));
+        };
+        if self.settings.iter().any(|(known, _)| known == setting) {
+            return Err(twice(name));
+        }
+        let value = values.iter().find(|known| **known == value);
+        let value = value.ok_or_else(|| malformed(format!("The address parameter `{name}` takes one of: {}.", values.join(", "))))?;
+        self.settings.push((setting, value));
+        Ok(())
+    }
+}
+
+fn twice(name: &str) -> Refusal {
+    malformed(format!("The address parameter `{name}` stands there twice; send it once."))
 }
 
 /// An empty value says nothing, as in ClickHouse; any other must be a name.
@@ -107,6 +161,13 @@ mod tests {
     }
 
     #[test]
+    fn what_drivers_send_by_themselves_is_understood() {
+        let address = Address::read(Some("session_id=a&query_id=b&wait_end_of_query=1&date_time_input_format=best_effort")).unwrap();
+        assert_eq!(address.ignored(), ["session_id", "query_id", "wait_end_of_query"]);
+        assert_eq!(address.settings(), [("date_time_input_format", "best_effort")]);
+    }
+
+    #[test]
     fn what_two_readers_could_read_differently_is_refused() {
         for (query, reason) in [
             ("query=1&query=2", Reason::MalformedParameter),
@@ -119,6 +180,10 @@ mod tests {
             ("query=%c0%a7", Reason::MalformedParameter),
             ("query=%00", Reason::MalformedParameter),
             ("=1", Reason::ParameterNotAllowed),
+            ("Session_id=1", Reason::ParameterNotAllowed),
+            ("date_time_input_format=%27", Reason::MalformedParameter),
+            ("cast_string_to_dynamic_use_inference=1&cast_string_to_dynamic_use_inference=0", Reason::MalformedParameter),
+            ("compress=1", Reason::ParameterNotAllowed),
             ("query=1;max_threads=1&readonly=0", Reason::ParameterNotAllowed),
             ("select=1", Reason::ParameterNotAllowed),
             ("default_format=../x", Reason::MalformedParameter),

@@ -26,6 +26,9 @@ const EXCEPTION_CODE: HeaderName = HeaderName::from_static("x-clickhouse-excepti
 const QUERY_ID: HeaderName = HeaderName::from_static("x-clickhouse-query-id");
 const SUMMARY: HeaderName = HeaderName::from_static("x-clickhouse-summary");
 
+/// Parameters of the caller that were understood and not sent on.
+const IGNORED: HeaderName = HeaderName::from_static("x-keyhouse-ignored");
+
 /// Headers of an answer that callers get. A statement can set any header in ClickHouse, so that the rest stays here.
 const PASSED_ON: [HeaderName; 7] = [
     CONTENT_TYPE,
@@ -41,16 +44,24 @@ const PASSED_ON: [HeaderName; 7] = [
 pub struct Answer {
     /// What goes to the caller.
     pub response: Response<AnswerBody>,
-    /// The node that answered.
-    pub node: String,
+    /// The node that answered, where ClickHouse was asked.
+    pub node: Option<String>,
     /// The query's id in ClickHouse.
-    pub query_id: String,
+    pub query_id: Option<String>,
+    /// Parameters of the caller that were not sent on.
+    pub ignored: Vec<&'static str>,
     /// `X-ClickHouse-Summary`, where it was sent.
     pub summary: Option<serde_json::Value>,
 }
 
 impl Answer {
-    pub(super) fn new(response: Incomings, connection: Connection, node: Arc<Node>, id: &RequestId) -> Result<Self, Refusal> {
+    pub(super) fn new(
+        response: Incomings,
+        connection: Connection,
+        node: Arc<Node>,
+        id: &RequestId,
+        ignored: Vec<&'static str>,
+    ) -> Result<Self, Refusal> {
         let (head, body) = response.into_parts();
         let code = code_in_header(&head.headers);
         // A 401 of ClickHouse is about our credential; passed on, it would send callers off to renew their tokens.
@@ -73,7 +84,19 @@ impl Answer {
             }
         }
         response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        Ok(Self { response, node: shown, query_id, summary })
+        if !ignored.is_empty()
+            && let Ok(names) = HeaderValue::from_str(&ignored.join(", "))
+        {
+            response.headers_mut().insert(IGNORED, names);
+        }
+        Ok(Self { response, node: Some(shown), query_id: Some(query_id), ignored, summary })
+    }
+
+    /// What ClickHouse answers to `/ping`.
+    pub(super) fn pong() -> Self {
+        let mut response = Response::new(AnswerBody::Whole(Full::new(Bytes::from_static(b"Ok.\n"))));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=UTF-8"));
+        Self { response, node: None, query_id: None, ignored: Vec::new(), summary: None }
     }
 
     /// Rows of the result, or rows written, where the summary tells them; its numbers are strings.

@@ -14,7 +14,7 @@ use super::node::{Failure, Node};
 use crate::policy::Permitted;
 use crate::record::RequestId;
 use crate::refusal::{Reason, Refusal};
-use crate::statement::Effect;
+use crate::statement::{Effect, SETTINGS};
 
 /// Which statements a setting goes with.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,12 +48,16 @@ const CLOSING: [Closing; 5] = [
 
 const READONLY: &str = "readonly";
 
+/// Ends a read whose caller left: ClickHouse would go on otherwise. It takes `readonly` above 0.
+const CANCEL: &str = "cancel_http_readonly_queries_on_client_close";
+
 /// Tells `system.query_log` who it was.
 const LOG_COMMENT: &str = "log_comment";
 
 /// The question for what a server has, as one statement.
 pub(super) fn question() -> String {
-    let names: Vec<String> = CLOSING.iter().map(|closing| closing.name).chain([LOG_COMMENT]).map(|name| format!("'{name}'")).collect();
+    let names = CLOSING.iter().map(|closing| closing.name).chain(SETTINGS.iter().map(|(name, _)| *name)).chain([LOG_COMMENT, CANCEL]);
+    let names: Vec<String> = names.map(|name| format!("'{name}'")).collect();
     format!("SELECT * FROM system.settings WHERE name IN ({}) FORMAT JSONEachRow", names.join(", "))
 }
 
@@ -64,6 +68,13 @@ struct Row {
     value: String,
     #[serde(default)]
     readonly: u8,
+}
+
+/// Settings for one statement.
+pub(super) struct Wanted {
+    pub(super) settings: Vec<(&'static str, String)>,
+    /// Parameters of the caller that are not sent on.
+    pub(super) ignored: Vec<&'static str>,
 }
 
 /// What a server told of the settings that Keyhouse sends, for one user.
@@ -81,15 +92,25 @@ impl Known {
         Ok(Self(rows))
     }
 
-    /// The settings that go with this statement.
+    /// The settings that go with this statement, and the caller's that do not because the server has them not.
     ///
     /// # Errors
     /// 502 `upstream-settings` where one that protects cannot be sent and does not hold already.
-    pub(super) fn wanted(&self, permitted: &Permitted, id: &RequestId, user: &User, node: &Node) -> Result<Vec<(&'static str, String)>, Refusal> {
-        let effect = permitted.understood().statement().effect();
-        let mut wanted = Vec::new();
-        if self.0.contains_key(LOG_COMMENT) && self.may_change(LOG_COMMENT) {
-            wanted.push((LOG_COMMENT, log_comment(permitted, id)));
+    pub(super) fn wanted(&self, permitted: &Permitted, id: &RequestId, user: &User, node: &Node) -> Result<Wanted, Refusal> {
+        let understood = permitted.understood();
+        let effect = understood.statement().effect();
+        let mut wanted = Wanted { settings: Vec::new(), ignored: understood.address().ignored().to_vec() };
+        for (name, value) in understood.address().settings() {
+            match self.may_change(name) {
+                true => wanted.settings.push((name, (*value).to_owned())),
+                false => wanted.ignored.push(name),
+            }
+        }
+        if self.may_change(LOG_COMMENT) {
+            wanted.settings.push((LOG_COMMENT, log_comment(permitted, id)));
+        }
+        if effect == Effect::Read && self.may_change(CANCEL) {
+            wanted.settings.push((CANCEL, "1".to_owned()));
         }
         for closing in &CLOSING {
             let goes_along = match closing.with {
@@ -98,7 +119,7 @@ impl Known {
                 With::Inserts => effect == Effect::Insert,
             };
             if goes_along && self.must_be_sent(closing).ok_or_else(|| cannot_be_set(closing, user, node))? {
-                wanted.push((closing.name, closing.value.to_owned()));
+                wanted.settings.push((closing.name, closing.value.to_owned()));
             }
         }
         Ok(wanted)

@@ -210,3 +210,38 @@ async fn plain_http_on_loopback_is_a_way_in() {
     let answer = send_plain(house.http(), post("/", &issuer.token().make(), "SELECT 1")).await;
     assert_eq!((answer.status, answer.text().as_str()), (200, "1\n"));
 }
+
+#[tokio::test]
+async fn what_drivers_send_by_themselves_is_understood_and_said() {
+    let (issuer, recorder) = (Issuer::start().await, Recorder::refuses());
+    let mut rows = modern();
+    rows.push(json!({"name": "cancel_http_readonly_queries_on_client_close", "value": "0", "readonly": 0}));
+    rows.push(json!({"name": "date_time_input_format", "value": "basic", "readonly": 0}));
+    recorder.answers(Script::ok("1\n"));
+    recorder.knows_settings(rows);
+    recorder.up().await;
+    let house = house(&recorder, &issuer).await;
+    let target = "/?session_id=s&query_id=mine&date_time_input_format=best_effort&cast_string_to_dynamic_use_inference=1";
+    let answer = send(&house, post(target, &issuer.token().make(), "SELECT 1")).await;
+    let ignored = "session_id, query_id, cast_string_to_dynamic_use_inference";
+    assert_eq!((answer.status, answer.header("x-keyhouse-ignored")), (200, Some(ignored)), "{}", answer.text());
+    let heard = &recorder.requests()[0];
+    assert_eq!(heard.parameter("session_id"), None);
+    assert_ne!(heard.parameter("query_id").as_deref(), Some("mine"));
+    assert_eq!(heard.parameter("date_time_input_format").as_deref(), Some("best_effort"));
+    assert_eq!(heard.parameter("cancel_http_readonly_queries_on_client_close").as_deref(), Some("1"));
+    assert_eq!(heard.parameter("cast_string_to_dynamic_use_inference"), None, "the server does not have it");
+    assert_eq!(house.wait_records(1).await[0]["ignored"], json!(ignored.split(", ").collect::<Vec<_>>()));
+}
+
+#[tokio::test]
+async fn a_ping_is_answered_here() {
+    let (issuer, recorder) = (Issuer::start().await, Recorder::start(Script::ok("no")).await);
+    let house = house(&recorder, &issuer).await;
+    let answer = send(&house, get("/ping", &[])).await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "Ok.\n"));
+    let answer = send(&house, get("/ping", &["Content-Length: 24"]) + "GET /?query=DROP HTTP/1.1").await;
+    assert_eq!(answer.status, 200);
+    assert!(recorder.requests().is_empty());
+    assert_eq!(house.wait_records(2).await.len(), 2);
+}
