@@ -240,6 +240,25 @@ async fn rapid_resets_end_the_connection() {
 }
 
 #[tokio::test]
+async fn endless_continuations_end_the_connection() {
+    let scene = limited("{}").await;
+    let mut caller = Caller::tls_by(scene.house.https(), Certificates::shared().client(&["h2"])).await.unwrap();
+    let frame = |length: u8, kind: u8| [0, 0, length, kind, 0, 0, 0, 0, 1];
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    // The head of stream 1, and after it frames that never end it.
+    bytes.extend([&frame(1, 1)[..], b"\x83"].concat());
+    for _ in 0..1000 {
+        bytes.extend([&frame(6, 9)[..], b"\0\x01a\x02bb"].concat());
+    }
+    let _ = caller.try_send(bytes).await;
+    caller.through("too_many_continuations").await.unwrap();
+    caller.hung_up().await;
+    scene.wait_metric("keyhouse_connections", 0).await;
+    assert!(scene.recorder.requests().is_empty());
+    assert!(scene.house.records().is_empty(), "no request came to be");
+}
+
+#[tokio::test]
 async fn a_request_cannot_hide_in_another_ones_body() {
     let scene = limited("{idle_timeout: 200ms, header_timeout: 200ms, body_timeout: 200ms}").await;
     let (token, hidden) = (&scene.alice, post("/", &scene.alice, "SELECT 2"));
