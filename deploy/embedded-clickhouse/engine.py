@@ -1,0 +1,39 @@
+"""The process that is ClickHouse: runs clickhouse-local inside chdb-core's shared library until standard input closes.
+
+Started by embedded_clickhouse.py in a folder that holds config.xml, with the text to run as its only argument.
+"""
+import ctypes
+import importlib.machinery
+import importlib.util
+import pathlib
+import signal
+import sys
+
+WHEEL = "chdb-core 26.9.0"
+PR_SET_PDEATHSIG = 1
+
+
+def library():
+    """`import chdb` would start a second engine first, and wants numpy and pandas: this loads its library alone."""
+    package = importlib.util.find_spec("chdb")
+    if package is None:
+        sys.exit(f"{WHEEL} is not installed; write: pip install --no-deps -r requirements.txt")
+    folder = pathlib.Path(package.submodule_search_locations[0])
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    ctypes.CDLL(str(folder / f"libpybind11nonlimitedapi_chdb_{python}.so"), mode=ctypes.RTLD_GLOBAL)
+    loader = importlib.machinery.ExtensionFileLoader("_chdb", str(folder / "_chdb.abi3.so"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("_chdb", loader))
+    loader.exec_module(module)
+    return module
+
+
+def main():
+    # Whatever happens to the process that started this one, no engine is left behind.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    # A format must be named; this is the one that a server answers with when nobody names any.
+    error = library().query(sys.argv[1], "TabSeparated", path="data").error_message()
+    if error:
+        sys.exit(error)
+
+
+main()
