@@ -17,10 +17,12 @@
 mod support;
 
 mod check;
+mod clients;
 mod corpus;
 mod faults;
 mod keys;
 mod listen;
+mod modern;
 mod readme;
 mod statements;
 mod streaming;

@@ -4,6 +4,7 @@ pub mod certificates;
 pub mod clickhouse;
 pub mod client;
 pub mod door;
+pub mod embedded;
 pub mod house;
 pub mod issuer;
 pub mod key;
@@ -38,4 +39,23 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("{what}: not within {PATIENCE:?}");
+}
+
+/// A house in front of today's ClickHouse, with rules for its sample data and for what clients read when they connect.
+pub async fn modern_house(embedded: &embedded::Embedded, issuer: &issuer::Issuer) -> house::House {
+    let plan =
+        house::Plan::new(&issuer.url, &[&embedded.url]).file("analyst.password", embedded::READER.1).file("writer.password", embedded::LOADER.1);
+    let rules = r#"rules:
+  - name: analysts
+    whom: {groups: [analysts]}
+    act_as: analyst
+    allow:
+      - tables: ["sales.*", "system.one", "system.settings", "system.numbers"]
+  - name: engineers
+    whom: {groups: [engineers]}
+    act_as: writer
+    allow:
+      - {effects: [read, insert], tables: ["sales.*"]}
+"#;
+    plan.policy("10-rules.yaml", rules).start().await
 }
