@@ -244,6 +244,8 @@ fn may_touch(before: &Token, after: &Token) -> bool {
     match (before, after) {
         (Token::Period, after) => name(after) || matches!(after, Token::Mul),
         (before, Token::Period) => name(before) || matches!(before, Token::RParen | Token::RBracket),
+        // A sign that touches its number is part of it for ClickHouse: -3::Int8 casts -3, - 3::Int8 negates the cast.
+        (Token::Minus, Token::Number(..)) => true,
         (before, after) => bracket(before) || bracket(after),
     }
 }
@@ -268,7 +270,8 @@ mod tests {
             ("SELECT 1", "SELECT 1"),
             ("select  a ,\"b c\"\tfrom `t` -- why\nwhere x='it''s \\' ok' ;;", "select a ,`b c` from `t`\nwhere x = 'it''s \\' ok'"),
             ("SELECT/* a\nb */count(*),t.*,f(x).y FROM db . t", "SELECT\ncount(*),t.*,f(x).y FROM db . t"),
-            ("SELECT 1-1, -1, 2*-3, 4/2, x->x+1, '5'::UInt8", "SELECT 1 - 1, - 1, 2 * - 3, 4 / 2, x -> x + 1, '5' :: UInt8"),
+            ("SELECT 1-1, -1, 2*-3, 4/2, x->x+1, '5'::UInt8", "SELECT 1 -1, -1, 2 * -3, 4 / 2, x -> x + 1, '5' :: UInt8"),
+            ("SELECT -3::Int8, - 3::Int8, -x", "SELECT -3 :: Int8, - 3 :: Int8, - x"),
             ("SELECT 4/ /2", "SELECT 4 / / 2"),
         ] {
             assert_eq!(canonical(sql), want, "{sql}");
