@@ -1,7 +1,7 @@
 """A ClickHouse 26.9 for tests and demonstrations, without a `clickhouse` binary: the engine of PyPI's `chdb-core`.
 
-It is: ClickHouse's own code from the socket on. chdb-core carries clickhouse-local, and since 26.5 clickhouse-local
-knows `SYSTEM START LISTEN HTTP`, so what answers here is ClickHouse's HTTPHandler, with ClickHouse's users, grants,
+It is: ClickHouse's own code from the socket on. chdb-core carries clickhouse-local, and clickhouse-local knows
+`SYSTEM START LISTEN HTTP`, so what answers here is ClickHouse's HTTPHandler, with ClickHouse's users, grants,
 sessions, formats and compression. This file only writes its configuration, adds TLS, and ends it in time.
 
 It is not: a server to keep data in, nor a whole one. What differs from clickhouse-server stands in README.md.
@@ -31,6 +31,7 @@ SERVER_PROFILE = """
 <implicit_select>0</implicit_select>
 <allow_introspection_functions>0</allow_introspection_functions>
 <storage_file_read_method>pread</storage_file_read_method>
+<default_format/>
 <profile>default</profile>
 """
 
@@ -60,9 +61,11 @@ CONFIG = """<clickhouse>
 </clickhouse>
 """
 
+# clickhouse-local takes an unknown table of its database for the name of a file; a server does not.
+DEFAULT_DATABASE = "DROP DATABASE default SYNC; CREATE DATABASE default"
+
 # The last statement holds the engine: it reads standard input, which we keep open.
-LISTEN = """
-;SYSTEM START LISTEN HTTP
+LISTEN = """SYSTEM START LISTEN HTTP
 ;INSERT INTO FUNCTION file('{folder}/port', 'TSV', 'port UInt16') SELECT getServerPort('http_port')
 ;SELECT count() FROM file('/dev/stdin', 'LineAsString', 'line String') SETTINGS max_execution_time = 0, log_queries = 0
 """
@@ -81,7 +84,6 @@ def arguments():
     parser.add_argument("--users", default=HERE / "users.xml", metavar="XML", help="ClickHouse's users.xml")
     parser.add_argument("--init", action="append", default=[], metavar="SQL", help="file of statements to run first; repeatable")
     parser.add_argument("--config", action="append", default=[], metavar="XML", help="more of ClickHouse's config.xml; repeatable")
-    parser.add_argument("--data", metavar="DIR", help="keep tables here; default: a folder that is removed at the end")
     parser.add_argument("--stay", action="store_true", help="do not end when standard input closes")
     given = parser.parse_args()
     if given.https and not (given.certificate and given.key):
@@ -109,6 +111,8 @@ def users(path):
         root = ET.fromstring(text)
     except ET.ParseError as error:
         raise Refused(f"{path}: {error}") from error
+    if root.find("users/*") is None:
+        raise Refused(f"{path}: nobody stands under <users>")
     if root.find("users/default") is not None:
         raise Refused(f"{path}: the user `default` is the engine's own here; name this user something else")
     return text
@@ -124,11 +128,7 @@ def furnish(folder, given):
     (folder / "users.d" / "embedded.xml").write_text(OVERLAY)
     for number, path in enumerate(given.config):
         (folder / "config.d" / f"{number}.xml").write_text(read(path))
-    if given.data:
-        data = pathlib.Path(given.data).resolve()
-        data.mkdir(parents=True, exist_ok=True)
-        (folder / "data").symlink_to(data)
-    return "\n;".join(read(path) for path in given.init) + LISTEN.format(folder=folder)
+    return "\n;".join([DEFAULT_DATABASE, *map(read, given.init), LISTEN.format(folder=folder)])
 
 
 async def listening(folder, engine):
@@ -216,7 +216,7 @@ async def run(given, folder):
 
 
 async def end(engine):
-    """A word first, so that kept data is whole; then the end."""
+    """A word first, so that the engine can tidy up; then the end."""
     engine.stdin.close()
     try:
         await asyncio.wait_for(engine.wait(), 3)

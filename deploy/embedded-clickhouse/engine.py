@@ -5,12 +5,14 @@ Started by embedded_clickhouse.py in a folder that holds config.xml, with the te
 import ctypes
 import importlib.machinery
 import importlib.util
+import os
 import pathlib
-import signal
+import shutil
 import sys
+import threading
+import time
 
 WHEEL = "chdb-core 26.9.0"
-PR_SET_PDEATHSIG = 1
 
 
 def library():
@@ -27,11 +29,23 @@ def library():
     return module
 
 
+def end_when_orphaned(parent):
+    """Whatever happens to the process that started this one, neither the engine nor its folder is left behind."""
+    while os.getppid() == parent:
+        time.sleep(0.1)
+    leave()
+    os._exit(1)
+
+
+def leave():
+    shutil.rmtree(os.getcwd(), ignore_errors=True)
+
+
 def main():
-    # Whatever happens to the process that started this one, no engine is left behind.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=end_when_orphaned, args=[os.getppid()], daemon=True).start()
     # A format must be named; this is the one that a server answers with when nobody names any.
     error = library().query(sys.argv[1], "TabSeparated", path="data").error_message()
+    leave()
     if error:
         sys.exit(error)
 
