@@ -415,6 +415,75 @@ def beside(port, sql, **parameters):
     thread.join(SECONDS)
 
 
+# ---- where a proxy and ClickHouse could read a request differently (clickhouse-http.md, 1.3 to 1.6) ----
+
+simple("query twice: the first", says("1\n"), method="GET", query=["SELECT 1", "SELECT 2"])
+simple("query twice in a form: both, joined", says("7\n"), method="GET", query=["SEL", "ECT 7"], headers=["Content-Type: multipart/form-data; boundary=x"])
+simple("a setting twice: the last", says("2\n"), "SELECT value FROM system.settings WHERE name = 'max_block_size'", max_block_size=[1, 2])
+simple("capitals of a form: no form", refuses(62, 400), "SELECT 1", headers=["Content-Type: Multipart/Form-Data; boundary=x"], body=b"(", compare="status code end")
+simple("almost a form: decoded as an address", says("8\n"), body=b"query=SELECT 8", headers=["Content-Type: multipart/form-dataZZ"])
+simple("an encoded word is decoded: Content-Type", says("9\n"), body=multipart([("query", "SELECT 9")], [])[1], headers=["Content-Type: =?utf-8?q?multipart/form-data?=; boundary=x"])
+simple("an encoded word is decoded: format", says('{"x":1}\n'), "SELECT 1 AS x", headers=["X-ClickHouse-Format: =?utf-8?q?JSONEachRow?="])
+simple("the format of the header wins over the statement's", says('{"x":1}\n'), "SELECT 1 AS x FORMAT CSV", headers=["X-ClickHouse-Format: JSONEachRow"])
+simple("the statement's format wins over default_format", says('1\n'), "SELECT 1 AS x FORMAT CSV", default_format="JSONEachRow")
+simple("lower-case post reads only", lambda r: r.status != 200, "INSERT INTO taken VALUES (1, 'x')", method="post", body=b"", compare="status code end")
+simple("GET with a body", says("4\n"), "SELECT", method="GET", body=b" 4")
+simple("two formats in headers: the first", says("1\n"), "SELECT 1 AS x", headers=["X-ClickHouse-Format: CSV", "X-ClickHouse-Format: JSON"])
+simple("semicolon separates no parameters", None, method="GET", path="/?query=SELECT%201;max_threads=1", who=OWNER)
+simple("an upload shadows a table", says("9\tupload\n"), "SELECT * FROM numbers5", body=multipart([], [("numbers5", b"9\tupload\n")])[1], headers=multipart([], [])[0], numbers5_structure="n UInt64, s String")
+simple("values are code", says("5\n"), "SELECT n FROM ext", body=multipart([], [("ext", b"((SELECT count() FROM numbers5))")])[1], headers=multipart([], [])[0], ext_structure="n UInt64", ext_format="Values")
+simple("a setting that is SQL", says("5\n"), "SELECT 1", select="(SELECT count() FROM numbers5)")
+simple("a setting that is SQL, under readonly=1", says("5\n"), "SELECT 1", select="(SELECT count() FROM numbers5)", who=READER)
+simple("gzip twice is refused", refuses(48, 501), "SELECT 1", headers=["Content-Encoding: gzip, gzip"], compare="status code end")
+simple("stacktrace", lambda r: r.status == 404 and "Stack trace" in r.text, "SELECT * FROM nosuch", stacktrace=1, compare="status code end")
+simple("a header that a statement sets", lambda r: r.header("x-mine") == "1", "SELECT 1", http_response_headers="{'X-Mine': '1'}", compare="status code end")
+simple("error inside a format", lambda r: r.status == 200 and r.end == "whole" and '"exception"' in r.text, LONG + " FORMAT JSON", http_write_exception_in_output_format=1, compare="status code end")
+simple("error inside an encoding", lambda r: r.status == 200 and r.end == "broken", LONG.replace("SELECT", "SELECT rand64(number),"), enable_http_compression=1, headers=["Accept-Encoding: gzip"], compare="status end")
+
+
+@case("target with a fragment", says("1\n"))
+def _(port):
+    return send(port, written("SELECT 1", method="GET").replace(b" HTTP/1.1", b"#;DROP HTTP/1.1", 1))
+
+
+@case("absolute target", lambda r: r.status == 404, "status code end")
+def _(port):
+    return send(port, written("SELECT 1", method="GET").replace(b"GET /", b"GET http://elsewhere/", 1))
+
+
+@case("length and chunks: the chunks", says("6\n"))
+def _(port):
+    return send(port, chunked("SELECT", [b" 6"]).replace(b"Transfer-Encoding", b"Content-Length: 2\r\nTransfer-Encoding"))
+
+
+@case("gzip, chunked is not chunked", lambda r: r.status != 200, "status code end")
+def _(port):
+    return send(port, chunked("SELECT", [b" 6"]).replace(b"Encoding: chunked", b"Encoding: gzip, chunked"))
+
+
+@case("the body of a ping is no request", lambda r: r.text == "Ok.\n", "status end")
+def _(port):
+    hidden = written("SELECT 'smuggled'", method="GET")
+    raw = f"GET /ping HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(hidden)}\r\n\r\n".encode() + hidden
+    with connect(port) as connection:
+        connection.settimeout(2)
+        connection.sendall(raw)
+        answer = b""
+        with contextlib.suppress(OSError):
+            while data := connection.recv(1 << 16):
+                answer += data
+    reply = Reply(answer, 0)
+    reply.end = "smuggled" if b"smuggled" in answer else "alone"
+    return reply
+
+
+@case("insert body kept for later", says("1\n"))
+def _(port):
+    request(port, "TRUNCATE TABLE taken")
+    request(port, "INSERT INTO taken FORMAT TSV", body=b"1\ta\n", async_insert=1, wait_for_async_insert=1)
+    return request(port, "SELECT count() FROM taken")
+
+
 # ---- the servers ----
 
 @contextlib.contextmanager
