@@ -24,6 +24,8 @@
 //! - No decision reads a clock, a socket or a global: `policy::decide` takes rules and a statement.
 //! - No answer is held: frames go on as they come, and an answer that breaks on one side breaks on the other.
 //! - No request without a record: it is opened before the walk and closed by whatever drops it.
+//! - No issuer: nothing here makes a token. The demo's stands in a program of its own (`src/bin/keyhouse-demo`), which
+//!   is built only where the feature `demo` is asked for.
 //! - No `_` arm that lets through: a match on what a library may extend refuses what it does not know.
 
 pub mod admin;
