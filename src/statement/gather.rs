@@ -24,7 +24,8 @@ pub(super) fn check_head(head: &BareHead) -> Result<Address, Refusal> {
 }
 
 /// Headers never reach ClickHouse; the ones below would have changed the statement there, so dropping them in silence
-/// would run another statement than the caller meant.
+/// would run another statement than the caller meant. In 26.9 `X-ClickHouse-Format` even wins over the statement's own
+/// FORMAT.
 fn check_header(name: &HeaderName, value: &HeaderValue) -> Result<(), Refusal> {
     let refuse = |reason, says: &str| Err(Refusal::new(reason, says));
     // ClickHouse decodes RFC 2047 words in any header value.

@@ -48,7 +48,7 @@ const CLOSING: [Closing; 5] = [
 
 const READONLY: &str = "readonly";
 
-/// Ends a read whose caller left: ClickHouse would go on otherwise. It takes `readonly` above 0.
+/// Ends a read whose caller left, at its next progress: ClickHouse would go on otherwise. It takes `readonly` above 0.
 const CANCEL: &str = "cancel_http_readonly_queries_on_client_close";
 
 /// Tells `system.query_log` who it was.
