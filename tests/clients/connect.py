@@ -9,7 +9,11 @@ import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 host, port, ca_file, token, *statements = sys.argv[1:]
-client = clickhouse_connect.get_client(host=host, port=int(port), secure=True, ca_cert=ca_file, access_token=token)
+try:
+    client = clickhouse_connect.get_client(host=host, port=int(port), secure=True, ca_cert=ca_file, access_token=token)
+except ClickHouseError as error:
+    print(json.dumps({"refused": str(error)}))
+    sys.exit()
 print(json.dumps({"server": client.server_version}))
 for statement in statements:
     try:

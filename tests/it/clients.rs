@@ -46,25 +46,50 @@ async fn told_the_same(house: &House, embedded: &Embedded, answers: Vec<Value>, 
     assert_eq!(embedded.run("SELECT count() FROM sales.orders").await.trim(), "1000");
 }
 
+fn connect(house: &House, token: &str, statements: &[&str]) -> Command {
+    let mut command = Command::new(python());
+    command.arg(folder().join("connect.py")).args(["localhost", &house.https().port().to_string()]);
+    command.arg(house.folder.path().join("ca.pem")).arg(token).args(statements);
+    command
+}
+
+fn node(house: &House, token: &str, statements: &[&str]) -> Command {
+    assert!(folder().join("node_modules").is_dir(), "run `npm ci` in tests/clients first (deploy/check does)");
+    let mut command = Command::new("node");
+    command.env("NODE_EXTRA_CA_CERTS", house.folder.path().join("ca.pem")).current_dir(folder()).arg("client.mjs");
+    command.arg(format!("https://localhost:{}", house.https().port())).arg(token).args(statements);
+    command
+}
+
 #[tokio::test]
 async fn clickhouse_connect_reads_and_is_told_why_it_may_not_write() {
     let (embedded, issuer) = (Embedded::start().await, Issuer::start().await);
     let house = modern_house(&embedded, &issuer).await;
-    let mut command = Command::new(python());
-    command.arg(folder().join("connect.py")).args(["localhost", &house.https().port().to_string()]);
-    command.arg(house.folder.path().join("ca.pem")).arg(issuer.token().make()).args(STATEMENTS);
-    told_the_same(&house, &embedded, answers(command, "server").await, "1.25").await;
+    let answers = answers(connect(&house, &issuer.token().make(), &STATEMENTS), "server").await;
+    told_the_same(&house, &embedded, answers, "1.25").await;
     let read = house.wait_record("the read", |record| record["outcome"] == "answered" && record["reach"]["tables"][0] == "sales.orders").await;
     assert!(read["ignored"].as_array().unwrap().contains(&"session_id".into()), "{read}");
 }
 
 #[tokio::test]
 async fn clickhouse_client_for_node_reads_and_is_told_why_it_may_not_write() {
-    assert!(folder().join("node_modules").is_dir(), "run `npm ci` in tests/clients first (deploy/check does)");
     let (embedded, issuer) = (Embedded::start().await, Issuer::start().await);
     let house = modern_house(&embedded, &issuer).await;
-    let mut command = Command::new("node");
-    command.env("NODE_EXTRA_CA_CERTS", house.folder.path().join("ca.pem")).current_dir(folder()).arg("client.mjs");
-    command.arg(format!("https://localhost:{}", house.https().port())).arg(issuer.token().make()).args(STATEMENTS);
-    told_the_same(&house, &embedded, answers(command, "ping").await, "1.25").await;
+    let answers = answers(node(&house, &issuer.token().make(), &STATEMENTS), "ping").await;
+    told_the_same(&house, &embedded, answers, "1.25").await;
+}
+
+#[tokio::test]
+async fn clients_show_what_is_wrong_with_a_token() {
+    let (embedded, issuer) = (Embedded::start().await, Issuer::start().await);
+    let house = modern_house(&embedded, &issuer).await;
+    let token = issuer.token().claim("aud", "grafana").make();
+    let words = "Token audience is [\"grafana\"]; this Keyhouse accepts [\"clickhouse\"] from provider corp.";
+    // clickhouse-connect asks when it connects; the other client with its first statement.
+    let connected = Program::start("client", &mut connect(&house, &token, &STATEMENTS)).run_to_end().await;
+    let refused: Value = serde_json::from_str(&connected.out).unwrap_or_else(|error| panic!("{error}: {connected:?}"));
+    assert!(refused["refused"].as_str().is_some_and(|says| says.contains(words)), "{refused}");
+    let answers = answers(node(&house, &token, &STATEMENTS[..1]), "ping").await;
+    assert!(answers[0]["refused"].as_str().is_some_and(|says| says.contains(words)), "{answers:?}");
+    assert!(house.records().iter().filter(|record| record["reason"] == "audience_mismatch").count() >= 2);
 }
