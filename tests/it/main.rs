@@ -13,7 +13,6 @@
 )]
 #![allow(missing_docs, unreachable_pub, reason = "nobody depends on a test")]
 
-#[allow(dead_code, reason = "support offers a little more than today's tests ask for")]
 mod support;
 
 mod check;

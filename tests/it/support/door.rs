@@ -32,13 +32,6 @@ impl Door {
         Self { address: socket.local_addr().unwrap(), serve: Arc::new(move |stream| Box::pin(serve(stream))), state: Mutex::new(State::Shut(socket)) }
     }
 
-    /// A peer that takes connections and never says a word, not even in TLS.
-    pub async fn silent() -> Self {
-        let door = Self::new(async |_stream| std::future::pending().await);
-        door.open().await;
-        door
-    }
-
     pub fn address(&self) -> SocketAddr {
         self.address
     }

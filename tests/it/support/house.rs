@@ -87,11 +87,6 @@ impl Plan {
         self
     }
 
-    pub fn without(mut self, key: &str) -> Self {
-        self.sections.retain(|(name, _)| name != key);
-        self
-    }
-
     /// Replaces text of the config, wherever it stands; it must stand somewhere.
     pub fn edit(mut self, from: &str, to: &str) -> Self {
         self.edits.push((from.to_owned(), to.to_owned()));
@@ -158,14 +153,6 @@ impl Plan {
         House { https: of("https://"), http: of("http://"), admin, program, folder }
     }
 
-    /// A house that must not start.
-    pub async fn refused(&self) -> Ended {
-        let folder = self.lay_out();
-        let ended = self.spawn(&folder).run_to_end().await;
-        assert!(!ended.status.success(), "it started and ended well: {ended:?}");
-        ended
-    }
-
     fn spawn(&self, folder: &TempDir) -> Program {
         let environment = self.environment.iter().map(|(name, value)| (name, value));
         let log = self.log.iter().flat_map(|filter| ["--log", filter]);
@@ -192,11 +179,6 @@ impl House {
 
     pub async fn admin_get(&self, target: &str) -> Answer {
         send_plain(self.admin, get(target, &["Connection: close"])).await
-    }
-
-    /// Writes a file of its folder anew.
-    pub fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.folder.path().join(name), text).unwrap();
     }
 
     /// The whole lines of its record file.

@@ -3,7 +3,6 @@
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -16,7 +15,6 @@ use super::{
     door::Door,
     key::{Key, key_set},
     token::Token,
-    until,
 };
 
 pub struct Issuer {
@@ -30,7 +28,6 @@ struct State {
     keys: Vec<Arc<Key>>,
     discovery: Option<Page>,
     key_set: Option<Page>,
-    delay: Duration,
     hits: Hits,
 }
 
@@ -92,10 +89,6 @@ impl Issuer {
         self.state.lock().unwrap().keys = keys.to_vec();
     }
 
-    pub fn keys(&self) -> Vec<Arc<Key>> {
-        self.state.lock().unwrap().keys.clone()
-    }
-
     /// Answers this for its key set until told otherwise; `None` is the truth again.
     pub fn key_set_is(&self, page: impl Into<Option<Page>>) {
         self.state.lock().unwrap().key_set = page.into();
@@ -105,17 +98,8 @@ impl Issuer {
         self.state.lock().unwrap().discovery = page.into();
     }
 
-    /// Waits this long before each answer.
-    pub fn delay(&self, delay: Duration) {
-        self.state.lock().unwrap().delay = delay;
-    }
-
     pub fn hits(&self) -> Hits {
         self.state.lock().unwrap().hits
-    }
-
-    pub async fn wait_hits(&self, what: &str, enough: impl Fn(Hits) -> bool) -> Hits {
-        until(what, async || Some(self.hits()).filter(|hits| enough(*hits))).await
     }
 }
 
@@ -149,8 +133,7 @@ pub fn discovery(issuer: &str) -> String {
 }
 
 async fn answer(issuer: String, state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (delay, page) = state.lock().unwrap().asked(&issuer, request.uri().path());
-    tokio::time::sleep(delay).await;
+    let page = state.lock().unwrap().asked(&issuer, request.uri().path());
     let mut response = Response::builder().status(page.status);
     for (name, value) in page.headers {
         response = response.header(name, value);
@@ -159,8 +142,8 @@ async fn answer(issuer: String, state: Arc<Mutex<State>>, request: Request<Incom
 }
 
 impl State {
-    fn asked(&mut self, issuer: &str, path: &str) -> (Duration, Page) {
-        let page = match path {
+    fn asked(&mut self, issuer: &str, path: &str) -> Page {
+        match path {
             "/.well-known/openid-configuration" => {
                 self.hits.discovery += 1;
                 self.discovery.clone().unwrap_or_else(|| Page::json(discovery(issuer)))
@@ -170,7 +153,6 @@ impl State {
                 self.key_set.clone().unwrap_or_else(|| Page::of(200, "application/jwk-set+json", key_set(&self.keys)))
             }
             _ => Page::of(404, "text/plain", "nothing here"),
-        };
-        (self.delay, page)
+        }
     }
 }

@@ -1,11 +1,8 @@
 //! Keys that sign tokens, and the key sets that publish them.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc, LazyLock,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use aws_lc_rs::{
@@ -115,11 +112,6 @@ impl Key {
 pub fn key_set(keys: &[Arc<Key>]) -> String {
     let keys: Vec<Value> = keys.iter().map(|key| key.jwk()).collect();
     json!({ "keys": keys }).to_string()
-}
-
-/// The same in a file, for a provider that is never asked over HTTP.
-pub fn write_key_set(path: &Path, keys: &[Arc<Key>]) {
-    std::fs::write(path, key_set(keys)).unwrap();
 }
 
 fn ec(form: &'static EcdsaSigningAlgorithm) -> Pair {

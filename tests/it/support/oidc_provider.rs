@@ -12,7 +12,8 @@ use super::{
 
 pub struct OidcProvider {
     pub url: String,
-    program: Program,
+    /// Held for its drop: it ends the provider, and shows what it said when the test failed.
+    _program: Program,
 }
 
 impl OidcProvider {
@@ -21,7 +22,7 @@ impl OidcProvider {
         assert!(folder.join("node_modules").is_dir(), "run `npm ci` in tests/idp first (deploy/check does)");
         let program = Program::start("oidc-provider", Command::new("node").arg("idp.mjs").current_dir(folder).env("PORT", "0"));
         let ready = program.wait_line("ready http://").await;
-        Self { url: ready.trim_start_matches("ready ").to_owned(), program }
+        Self { url: ready.trim_start_matches("ready ").to_owned(), _program: program }
     }
 
     /// An access token of the client `ci`, in the group analysts, signed with `RS256`, `ES256` or `EdDSA`.
@@ -64,10 +65,5 @@ impl OidcProvider {
 
     async fn send(&self, request: String) -> Answer {
         send_plain(self.url.trim_start_matches("http://").parse().unwrap(), request).await
-    }
-
-    /// What it said, for a test that failed.
-    pub fn log(&self) -> String {
-        self.program.log()
     }
 }

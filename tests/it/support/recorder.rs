@@ -170,12 +170,6 @@ impl Recorder {
         self.stage.ledger.borrow().opened
     }
 
-    /// How many of them stand.
-    pub fn open_connections(&self) -> usize {
-        let ledger = self.stage.ledger.borrow();
-        ledger.opened - ledger.closed
-    }
-
     /// Waits until the requests heard are so.
     pub async fn wait(&self, what: &str, mut enough: impl FnMut(&[&Heard]) -> bool) -> Vec<Heard> {
         let mut ledger = self.stage.ledger.subscribe();

@@ -12,7 +12,8 @@ use super::{
 };
 
 pub struct Scene {
-    pub issuer: Issuer,
+    /// Held for its drop: without it nobody knows the callers.
+    _issuer: Issuer,
     pub recorder: Recorder,
     pub house: House,
     /// Of the analysts, who read.
@@ -37,7 +38,7 @@ impl Scene {
         until("a house that knows its callers", knows).await;
         let alice = issuer.token().make();
         let bob = issuer.token().subject("bob").groups(&["engineers"]).make();
-        Self { issuer, recorder, house, alice, bob }
+        Self { _issuer: issuer, recorder, house, alice, bob }
     }
 
     /// The caller was told why, and the record says the same; gives the record.

@@ -121,10 +121,6 @@ impl Script {
         self.step(Step::Hold(Arc::clone(gate)))
     }
 
-    pub fn stall(self) -> Self {
-        self.step(Step::Stall)
-    }
-
     pub fn close(self) -> Self {
         self.step(Step::Close)
     }
