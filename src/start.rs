@@ -140,10 +140,10 @@ async fn told_to_stop() -> io::Result<()> {
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The record's target.
-    #[error("the record cannot be opened; write a file that this user may append to under record.to")]
+    #[error("the record cannot be opened (write a file that this user may append to under record.to)")]
     Record(#[source] io::Error),
     /// An address.
-    #[error("{0} cannot be listened on; is something else there?")]
+    #[error("{0} cannot be listened on (is something else there?)")]
     Bind(SocketAddr, #[source] io::Error),
     /// The system.
     #[error("the system refuses what every process may do")]

@@ -1,12 +1,12 @@
 //! `keyhouse serve`.
 
-use std::error::Error;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::refusal::chain;
 use crate::{start, statement};
 
 /// What `keyhouse serve` takes.
@@ -47,8 +47,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match runtime.block_on(prepared.serve()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let cause = failure.source().map(ToString::to_string).unwrap_or_default();
-            eprintln!("{failure} ({cause})");
+            eprintln!("{}", chain(&failure));
             ExitCode::FAILURE
         }
     }
