@@ -292,3 +292,39 @@ fn folded(text: &str) -> String {
     let text = text.trim().trim_end_matches('/').to_lowercase();
     text.trim_start_matches("https://").trim_start_matches("http://").to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::KeySource;
+
+    fn provider() -> Provider {
+        let hour = Duration::from_secs(3600);
+        Provider {
+            name: "corp".to_owned(),
+            issuer: "https://idp".to_owned(),
+            audiences: vec!["clickhouse".to_owned()],
+            keys: KeySource::File("keys.json".into()),
+            ca_file: None,
+            algorithms: None,
+            clock_skew: Duration::from_secs(60),
+            max_token_lifetime: hour,
+            max_token_size: 16_384,
+            username_claim: "sub".to_owned(),
+            groups_claim: None,
+            refresh: hour,
+            cooldown: hour,
+            max_stale: hour,
+        }
+    }
+
+    #[test]
+    fn a_kept_token_is_judged_by_the_clock_of_each_use() {
+        let times = Times { exp: 2000.0, nbf: Some(1000.0), iat: Some(1000.0) };
+        for (now, fits, left) in [(939, false, 1121), (940, true, 1120), (1500, true, 560), (2059, true, 1), (2060, false, 0), (9000, false, 0)] {
+            let at = UNIX_EPOCH + Duration::from_secs(now);
+            assert_eq!(times.fit(&provider(), at), fits, "at {now}");
+            assert_eq!(times.left(&provider(), at), Duration::from_secs(left), "at {now}");
+        }
+    }
+}
