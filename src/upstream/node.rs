@@ -57,9 +57,9 @@ pub(super) struct Failure {
     pub(super) says: &'static str,
     pub(super) cause: Option<Box<dyn std::error::Error + Send + Sync>>,
     /// Nothing of the request left.
-    pub(super) unsent: bool,
+    unsent: bool,
     /// The connection had waited for work.
-    pub(super) reused: bool,
+    reused: bool,
     /// It was the question for settings that failed.
     at_the_question: bool,
 }
@@ -78,7 +78,7 @@ impl Failure {
         Self { reason, says, cause: None, unsent: false, reused: false, at_the_question: false }
     }
 
-    /// Whether another try can do no harm: nothing of the statement left, or it was a read.
+    /// How it may be tried again: only where that can do no harm, because nothing of the statement left or it was a read.
     pub(super) fn repeat(&self, effect: Effect) -> Repeat {
         let harmless = self.reason == Reason::UpstreamBroken && (self.unsent || effect == Effect::Read);
         match (harmless, self.reused) {

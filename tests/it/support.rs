@@ -43,8 +43,6 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
 
 /// A house in front of today's ClickHouse, with rules for its sample data and for what clients read when they connect.
 pub async fn modern_house(embedded: &embedded::Embedded, issuer: &issuer::Issuer) -> house::House {
-    let plan =
-        house::Plan::new(&issuer.url, &[&embedded.url]).file("analyst.password", embedded::READER.1).file("writer.password", embedded::LOADER.1);
     let rules = r#"rules:
   - name: analysts
     whom: {groups: [analysts]}
@@ -57,5 +55,5 @@ pub async fn modern_house(embedded: &embedded::Embedded, issuer: &issuer::Issuer
     allow:
       - {effects: [read, insert], tables: ["sales.*"]}
 "#;
-    plan.policy("10-rules.yaml", rules).start().await
+    house::Plan::new(&issuer.url, &[&embedded.url]).policy("10-rules.yaml", rules).start().await
 }

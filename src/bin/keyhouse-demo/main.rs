@@ -16,6 +16,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use clap::Parser;
+use keyhouse::refusal::chain;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
@@ -95,7 +96,7 @@ async fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn fail(trouble: &Trouble) -> ExitCode {
-    eprintln!("\ndemo: {}", trouble.chain());
+    eprintln!("\ndemo: {}", chain(trouble));
     ExitCode::FAILURE
 }
 

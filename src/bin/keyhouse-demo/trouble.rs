@@ -18,15 +18,4 @@ impl Trouble {
     pub(crate) fn because(self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { source: Some(cause.into()), ..self }
     }
-
-    /// The whole chain, one cause after the other.
-    pub(crate) fn chain(&self) -> String {
-        let mut text = self.says.clone();
-        let mut next = self.source();
-        while let Some(cause) = next {
-            text.push_str(&format!(": {cause}"));
-            next = cause.source();
-        }
-        text
-    }
 }

@@ -22,6 +22,18 @@ pub struct User {
     pub password: &'static str,
 }
 
+impl User {
+    /// What a server answers to this user without anybody between.
+    pub async fn asks(self, server: SocketAddr, sql: &str) -> Answer {
+        let (User { name, password }, length) = (self, sql.len());
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: localhost\r\nX-ClickHouse-User: {name}\r\nX-ClickHouse-Key: {password}\r\n\
+             Connection: close\r\nContent-Length: {length}\r\n\r\n{sql}"
+        );
+        send_plain(server, request).await
+    }
+}
+
 pub const ANALYST: User = User { name: "kh_analyst", password: "analyst-pw-1" };
 pub const WRITER: User = User { name: "kh_writer", password: "writer-pw-2" };
 /// ClickHouse's own, for what tests prepare.
@@ -81,12 +93,7 @@ impl ClickHouse {
 
     /// What the server itself answers, over plain HTTP.
     pub async fn ask(&self, user: User, sql: &str) -> Answer {
-        let (User { name, password }, length) = (user, sql.len());
-        let request = format!(
-            "POST / HTTP/1.1\r\nHost: localhost\r\nX-ClickHouse-User: {name}\r\nX-ClickHouse-Key: {password}\r\n\
-             Connection: close\r\nContent-Length: {length}\r\n\r\n{sql}"
-        );
-        send_plain(self.http, request).await
+        user.asks(self.http, sql).await
     }
 
     /// The same where a failure is the test's.

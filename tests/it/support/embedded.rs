@@ -5,10 +5,7 @@ use std::{
     process::Command,
 };
 
-use super::{
-    client::{Answer, send_plain},
-    program::Program,
-};
+use super::{clickhouse::User, client::Answer, program::Program};
 
 pub struct Embedded {
     /// `http://127.0.0.1:PORT`.
@@ -16,10 +13,8 @@ pub struct Embedded {
     program: Program,
 }
 
-/// Users of its `users.xml`.
-pub const OWNER: (&str, &str) = ("owner", "owner-pw-3");
-pub const READER: (&str, &str) = ("kh_analyst", "analyst-pw-1");
-pub const LOADER: (&str, &str) = ("kh_writer", "writer-pw-2");
+/// Who may do everything there; its other users are those of the old server's tests.
+pub const OWNER: User = User { name: "owner", password: "owner-pw-3" };
 
 /// The Python that has what the tests need.
 pub fn python() -> PathBuf {
@@ -40,13 +35,8 @@ impl Embedded {
     }
 
     /// What it answers itself.
-    pub async fn ask(&self, (user, password): (&str, &str), sql: &str) -> Answer {
-        let request = format!(
-            "POST / HTTP/1.1\r\nHost: localhost\r\nX-ClickHouse-User: {user}\r\nX-ClickHouse-Key: {password}\r\n\
-             Connection: close\r\nContent-Length: {}\r\n\r\n{sql}",
-            sql.len()
-        );
-        send_plain(self.url.trim_start_matches("http://").parse().unwrap(), request).await
+    pub async fn ask(&self, user: User, sql: &str) -> Answer {
+        user.asks(self.url.trim_start_matches("http://").parse().unwrap(), sql).await
     }
 
     /// The same where a failure is the test's.
