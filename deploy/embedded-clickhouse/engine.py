@@ -38,7 +38,13 @@ def end_when_orphaned(parent):
 
 
 def leave():
-    shutil.rmtree(os.getcwd(), ignore_errors=True)
+    """The engine may still write while its folder goes, and a folder with a new file in it cannot be removed: again, then."""
+    folder = os.getcwd()
+    for _ in range(100):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.exists(folder):
+            return
+        time.sleep(0.02)
 
 
 def main():
