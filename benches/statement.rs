@@ -3,7 +3,7 @@
 #![allow(missing_docs, reason = "criterion makes the functions")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use keyhouse::statement;
+use keyhouse::statement::{self, Parameters};
 
 const STATEMENTS: [(&str, &str); 3] = [
     ("ping", "SELECT 1"),
@@ -25,8 +25,8 @@ const STATEMENTS: [(&str, &str); 3] = [
 fn read(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("read");
     for (name, sql) in STATEMENTS {
-        assert!(statement::read(sql).is_ok(), "{name} must be read for its time to mean anything");
-        group.bench_function(name, |bencher| bencher.iter(|| statement::read(std::hint::black_box(sql))));
+        assert!(statement::read(sql, &Parameters::new()).is_ok(), "{name} must be read for its time to mean anything");
+        group.bench_function(name, |bencher| bencher.iter(|| statement::read(std::hint::black_box(sql), &Parameters::new())));
     }
     group.finish();
 }

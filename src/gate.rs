@@ -123,16 +123,21 @@ impl Entry {
     fn saw_text(&mut self, seen: Seen) {
         self.statement = seen.statement;
         self.statement_digest = seen.digest;
+        self.comments = seen.comments;
     }
 
     fn saw_statement(&mut self, statement: &Statement) {
         let reach = statement.reach();
         self.effect = Some(statement.effect().word());
+        self.kind = Some(statement.kind());
         self.reach = Some(ReachLine {
             tables: reach.tables.iter().map(ToString::to_string).collect(),
             targets: reach.targets.iter().map(ToString::to_string).collect(),
             functions: reach.functions.iter().cloned().collect(),
             table_functions: reach.table_functions.iter().cloned().collect(),
+            also: reach.also.iter().map(|(name, via)| format!("{} {name}", via.word())).collect(),
+            settings: reach.settings.keys().cloned().collect(),
+            computed: reach.computed.iter().cloned().collect(),
             format: reach.format.clone(),
         });
     }

@@ -118,7 +118,10 @@ reasons! {
     EffectNotAllowed "effect-not-allowed" FORBIDDEN ACCESS_DENIED "The caller's rule does not allow what the statement does.";
     TableNotAllowed "table-not-allowed" FORBIDDEN ACCESS_DENIED "The caller's rule does not allow a table of the statement.";
     TableDenied "table-denied" FORBIDDEN ACCESS_DENIED "The caller's rule denies a table of the statement.";
-    TableFunctionNotAllowed "table-function-not-allowed" FORBIDDEN ACCESS_DENIED "Table functions reach files, hosts and other tables; no rule can open them yet.";
+    TableFunctionNotAllowed "table-function-not-allowed" FORBIDDEN ACCESS_DENIED "Table functions reach files, hosts and other tables; only those that make numbers are open yet.";
+    ObjectNotAllowed "object-not-allowed" FORBIDDEN ACCESS_DENIED "Something that is reached other than by FROM: a file, an address, a database, a user.";
+    ComputedName "computed-name" FORBIDDEN ACCESS_DENIED "An object is named by something that is worked out when the statement runs, not by a name.";
+    SettingNotAllowed "setting-not-allowed" FORBIDDEN ACCESS_DENIED "A setting in the statement that is none of a format's.";
     FunctionNotAllowed "function-not-allowed" FORBIDDEN ACCESS_DENIED "A function that is not known to compute on its arguments alone.";
     UpstreamUnreachable "upstream-unreachable" BAD_GATEWAY NETWORK_ERROR "No node of the cluster takes a connection.";
     UpstreamCredentials "upstream-credentials" BAD_GATEWAY NETWORK_ERROR "ClickHouse does not accept the credential that the rule acts as.";

@@ -1,11 +1,19 @@
-//! The strict base: the calls that no rule has to name, because they compute on their arguments alone.
+//! The strict base: what no rule has to name, because it reaches nothing further than what is judged by itself.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
 static FUNCTIONS: LazyLock<HashSet<String>> = LazyLock::new(|| names(include_str!("functions.txt")));
 static AGGREGATES: LazyLock<HashSet<String>> = LazyLock::new(|| names(include_str!("aggregates.txt")));
-static TYPES: LazyLock<HashSet<String>> = LazyLock::new(|| names(include_str!("types.txt")));
+
+/// Settings of formats, by their exact names.
+static SETTINGS: LazyLock<HashSet<&str>> = LazyLock::new(|| lines(include_str!("settings.txt")).collect());
+
+/// Table functions that make rows out of numbers. A name in another case or with a dot is a view's for ClickHouse.
+const TABLE_FUNCTIONS: [&str; 7] = ["numbers", "numbers_mt", "zeros", "zeros_mt", "primes", "generateSeries", "generate_series"];
+
+/// Engines that keep their rows on the server itself and read no other table.
+const ENGINES: [&str; 8] = ["Memory", "Log", "TinyLog", "StripeLog", "Null", "Set", "Join", "MergeTree"];
 
 /// What may be put behind the name of an aggregate function, in lowercase.
 const COMBINATORS: [&str; 15] = [
@@ -30,14 +38,33 @@ const COMBINATORS: [&str; 15] = [
 const MOST_COMBINATORS: u8 = 4;
 
 fn names(text: &str) -> HashSet<String> {
-    text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_lowercase).collect()
+    lines(text).map(str::to_lowercase).collect()
+}
+
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+/// Whether the setting says how values are written and read, and nothing else.
+pub(super) fn is_setting_of_formats(name: &str) -> bool {
+    SETTINGS.contains(name)
+}
+
+/// Whether the table function reaches nothing.
+pub(super) fn is_plain_table_function(name: &str) -> bool {
+    TABLE_FUNCTIONS.contains(&name)
+}
+
+/// Whether tables of the engine hold their own rows.
+pub(super) fn is_plain_engine(name: &str) -> bool {
+    ENGINES.contains(&name) || (name.ends_with("MergeTree") && name.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 /// Whether the call computes on its arguments alone. ClickHouse compares some names with case and some without; that
 /// a name differs only by case from a harmless one makes it unknown there, never harmful.
 pub(super) fn is_plain(call: &str) -> bool {
     let call = call.to_lowercase();
-    FUNCTIONS.contains(&call) || TYPES.contains(&call) || is_aggregate(&call, MOST_COMBINATORS)
+    FUNCTIONS.contains(&call) || is_aggregate(&call, MOST_COMBINATORS)
 }
 
 fn is_aggregate(call: &str, combinators: u8) -> bool {
@@ -65,8 +92,10 @@ mod tests {
             "toDate",
             "CAST",
             "substring",
-            "Decimal",
             "arrayMap",
+            "equals",
+            "globalNotIn",
+            "tupleElement",
             "lagInFrame",
             "version",
         ] {
@@ -77,9 +106,6 @@ mod tests {
     #[test]
     fn what_reaches_further_is_not() {
         for call in [
-            "in",
-            "globalIn",
-            "notNullIn",
             "dictGet",
             "dictHas",
             "joinGet",
@@ -114,5 +140,21 @@ mod tests {
         ] {
             assert!(!is_plain(call), "{call}");
         }
+        for name in ["Numbers", "d.numbers", "merge", "values", "url", "view", "numbers "] {
+            assert!(!is_plain_table_function(name), "{name}");
+        }
+        for name in ["select", "format_schema", "format_schema_source", "format_template_row", "output_format_schema", "readonly", "max_threads"] {
+            assert!(!is_setting_of_formats(name), "{name}");
+        }
+        for name in ["Distributed", "Merge", "URL", "S3", "Dictionary", "Buffer", "x.MergeTree"] {
+            assert!(!is_plain_engine(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_stays_on_the_server_is_plain() {
+        assert!(is_plain_table_function("numbers"));
+        assert!(is_setting_of_formats("output_format_json_quote_64bit_integers"));
+        assert!(is_plain_engine("ReplicatedReplacingMergeTree") && is_plain_engine("Memory"));
     }
 }

@@ -5,7 +5,7 @@ use http::Method;
 use super::base;
 use super::file::{Rule, Rules};
 use crate::refusal::{Reason, Refusal};
-use crate::statement::{Effect, Name, Understood};
+use crate::statement::{Effect, Name, Understood, Via};
 
 /// The yes to one statement: whose credential carries it, in which database, by which rule. Only [`decide`] makes one.
 ///
@@ -99,8 +99,20 @@ fn judge(rule: &Rule, database: &str, understood: &Understood) -> Result<(), Ref
             format!("Rule `{}` does not allow `{}`; it allows {}.", rule.name, effect.word(), allowed_effects(rule)),
         );
     }
-    if let Some(function) = reach.table_functions.first() {
+    if let Some(what) = reach.computed.first() {
+        return refuse(
+            Reason::ComputedName,
+            format!("An object is named by something that is worked out at run time ({}); write its name.", what.escape_debug()),
+        );
+    }
+    if let Some(function) = reach.table_functions.iter().find(|function| !base::is_plain_table_function(function)) {
         return refuse(Reason::TableFunctionNotAllowed, format!("The table function `{}` is not allowed.", function.escape_debug()));
+    }
+    if let Some(setting) = reach.settings.keys().find(|setting| !base::is_setting_of_formats(setting)) {
+        return refuse(
+            Reason::SettingNotAllowed,
+            format!("The setting `{}` is not allowed in a statement; those of formats are.", setting.escape_debug()),
+        );
     }
     if let Some(function) = reach.functions.iter().find(|function| !base::is_plain(function)) {
         return refuse(
@@ -114,7 +126,28 @@ fn judge(rule: &Rule, database: &str, understood: &Understood) -> Result<(), Ref
     for (name, effect) in sources.chain(targets) {
         table(rule, database, name, effect)?;
     }
+    for (name, via) in &reach.also {
+        also(rule, database, name, *via, effect)?;
+    }
     Ok(())
+}
+
+/// What is reached by another way than FROM: tables are judged like tables; what lies outside is for nobody; what else the
+/// server has is for statements that administer it.
+fn also(rule: &Rule, database: &str, name: &Name, via: Via, effect: Effect) -> Result<(), Refusal> {
+    let allowed = match via {
+        Via::Table(_) | Via::View(_) | Via::Dictionary(_) => return table(rule, database, name, Effect::Read),
+        // The names of a database's tables: system.tables, which is judged beside it, has them all.
+        Via::Database(word) => word.starts_with("SHOW") || effect == Effect::Define || effect == Effect::Administer,
+        Via::Other("ENGINE") => base::is_plain_engine(&name.table),
+        Via::Other(_) => effect == Effect::Administer,
+        Via::Outside(_) => false,
+    };
+    if allowed {
+        return Ok(());
+    }
+    let says = format!("`{}` is not allowed to reach `{}`.", via.word(), name.to_string().escape_debug());
+    Err(Refusal::new(Reason::ObjectNotAllowed, with_message(rule, says)))
 }
 
 fn table(rule: &Rule, current: &str, name: &Name, effect: Effect) -> Result<(), Refusal> {

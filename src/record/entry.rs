@@ -94,6 +94,12 @@ pub struct ReachLine {
     pub functions: Vec<String>,
     /// Calls in FROM.
     pub table_functions: Vec<String>,
+    /// What is reached otherwise, with the clause or function that reaches it.
+    pub also: Vec<String>,
+    /// Settings in the statement.
+    pub settings: Vec<String>,
+    /// What names an object without a name.
+    pub computed: Vec<String>,
     /// The format asked for.
     pub format: Option<String>,
 }
@@ -122,10 +128,15 @@ pub struct Entry {
     pub effect: Option<&'static str>,
     /// The database of names without one.
     pub database: Option<String>,
+    /// ClickHouse's name for this kind of statement.
+    pub kind: Option<&'static str>,
     /// What the statement reaches.
     pub reach: Option<ReachLine>,
     /// The statement in the form that the config asks for.
     pub statement: Option<String>,
+    /// Comments of the statement, which ClickHouse does not get.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub comments: Vec<String>,
     /// SHA-256 of the statement as it came.
     pub statement_digest: Option<String>,
     /// How it ended.
@@ -175,7 +186,9 @@ impl Entry {
             act_as: None,
             effect: None,
             database: None,
+            kind: None,
             reach: None,
+            comments: Vec::new(),
             statement: None,
             statement_digest: None,
             outcome: Outcome::CallerLeft,

@@ -2,10 +2,14 @@
 
 use percent_encoding::percent_decode_str;
 
+use super::grammar::Parameters;
 use crate::refusal::{Reason, Refusal};
 
 /// Longest name of a database or format, in bytes.
 const LONGEST_NAME: usize = 128;
+
+/// Most parameters of a statement.
+const MOST_PARAMETERS: usize = 1000;
 
 /// Settings of the address that change how values are written and read, and nothing that a statement reaches: each
 /// with the values that it takes. They go to servers that have them.
@@ -36,6 +40,7 @@ pub struct Address {
     database: Option<String>,
     default_format: Option<String>,
     settings: Vec<(&'static str, &'static str)>,
+    parameters: Parameters,
     ignored: Vec<&'static str>,
 }
 
@@ -58,6 +63,11 @@ impl Address {
     /// Settings that the caller wants, of [`SETTINGS`].
     pub fn settings(&self) -> &[(&'static str, &'static str)] {
         &self.settings
+    }
+
+    /// Values of the statement's parameters, by their names without `param_`.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
     }
 
     /// Parameters that were understood and are not sent on.
@@ -95,8 +105,12 @@ impl Address {
             self.ignored.push(ignored);
             return Ok(());
         }
+        if let Some(name) = name.strip_prefix("param_") {
+            return self.parameter(name, value);
+        }
         let Some((setting, values)) = SETTINGS.iter().find(|(known, _)| *known == name) else {
-            let says = format!("The address parameter `{}` is not passed on; `query`, `database` and `default_format` are.", shown(name));
+            let says =
+                format!("The address parameter `{}` is not passed on; `query`, `database`, `default_format` and `param_...` are.", shown(name));
             return Err(Refusal::new(Reason::ParameterNotAllowed, says));
         };
         if self.settings.iter().any(|(known, _)| known == setting) {
@@ -105,6 +119,21 @@ impl Address {
         let value = values.iter().find(|known| **known == value);
         let value = value.ok_or_else(|| malformed(format!("The address parameter `{name}` takes one of: {}.", values.join(", "))))?;
         self.settings.push((setting, value));
+        Ok(())
+    }
+
+    /// `param_name=value`. In ClickHouse the first of two of one name wins; here there is one.
+    fn parameter(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
+        let plain = !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !plain {
+            return Err(malformed(format!("`param_{}` names no parameter: letters, digits and underscores do.", shown(name))));
+        }
+        if self.parameters.len() >= MOST_PARAMETERS {
+            return Err(malformed(format!("The address has more than {MOST_PARAMETERS} parameters for the statement.")));
+        }
+        if self.parameters.insert(name.to_owned(), value.to_owned()).is_some() {
+            return Err(twice(&format!("param_{name}")));
+        }
         Ok(())
     }
 }

@@ -63,9 +63,6 @@ pub(super) async fn text(head: &BareHead, query: &str, body: Arriving, limits: &
         (false, true) => query.to_owned(),
         (false, false) => format!("{query}\n{body}"),
     };
-    if text.trim().is_empty() {
-        return Err(Refusal::new(Reason::EmptyStatement, "There is no statement; send it as the body or as the address parameter `query`."));
-    }
     Ok(text)
 }
 

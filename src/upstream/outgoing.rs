@@ -23,7 +23,18 @@ pub(super) fn build(permitted: &Permitted, id: &RequestId, user: &User, node: &N
         parameters.push(("default_format", format));
     }
     parameters.extend(settings.iter().map(|(name, value)| (*name, value.as_str())));
-    let text = Bytes::copy_from_slice(permitted.understood().statement().canonical().as_bytes());
+    let understood = permitted.understood();
+    // An identifier's value stands in the text already.
+    let values: Vec<(String, &str)> = understood
+        .statement()
+        .reach()
+        .parameters
+        .iter()
+        .filter(|(_, kind)| kind.as_str() != "Identifier")
+        .filter_map(|(name, _)| understood.address().parameters().get(name).map(|value| (format!("param_{name}"), value.as_str())))
+        .collect();
+    parameters.extend(values.iter().map(|(name, value)| (name.as_str(), *value)));
+    let text = Bytes::from([understood.statement().canonical(), understood.statement().data()].concat());
     request(user, node, &parameters, text)
         .map_err(|error| Refusal::new(Reason::Internal, "The request to ClickHouse cannot be built.").because(error))
 }

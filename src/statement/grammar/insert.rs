@@ -1,0 +1,105 @@
+//! INSERT: its head, up to where data begins.
+
+use std::borrow::Cow;
+
+use super::super::lexer::Kind;
+use super::super::reach::{Name, Via};
+use super::cursor::{Cursor, Parsed, Touch};
+use super::{Effect, Is};
+
+impl Cursor<'_> {
+    /// `INSERT INTO [TABLE] target [(columns)] [SETTINGS ...]` and where the rows come from. Behind VALUES and FORMAT
+    /// begins data, which is not read.
+    pub(super) fn insert(&mut self) -> Parsed<Is> {
+        self.keyword("INSERT")?;
+        self.keyword("INTO")?;
+        self.take("TABLE");
+        self.insert_target()?;
+        if self.kind() == Kind::OpeningRoundBracket && !self.at_subquery() {
+            self.insert_columns()?;
+        }
+        if self.take("SETTINGS") {
+            self.settings()?;
+        }
+        self.insert_rows()?;
+        Ok(Is { effect: Effect::Insert, node: "InsertQuery" })
+    }
+
+    fn insert_target(&mut self) -> Parsed {
+        if !(self.at_word("FUNCTION") && self.function_target_follows()) {
+            return self.target();
+        }
+        self.keyword("FUNCTION")?;
+        self.table_expression_function()?;
+        if self.take("PARTITION BY") {
+            self.expression()?;
+        }
+        Ok(())
+    }
+
+    /// FUNCTION is also a table's name.
+    fn function_target_follows(&mut self) -> bool {
+        matches!(self.kind_at(1), Kind::BareWord | Kind::QuotedIdentifier) && matches!(self.kind_at(2), Kind::OpeningRoundBracket | Kind::Dot)
+    }
+
+    /// The columns in brackets; a comma may stand behind the last.
+    fn insert_columns(&mut self) -> Parsed {
+        self.open()?;
+        loop {
+            self.insert_column()?;
+            if !self.eat(Kind::Comma) || self.kind() == Kind::ClosingRoundBracket {
+                return self.close();
+            }
+        }
+    }
+
+    fn insert_column(&mut self) -> Parsed {
+        match self.kind() {
+            Kind::Asterisk => self.expression(),
+            Kind::BareWord if self.at_word("COLUMNS") && self.kind_at(1) == Kind::OpeningRoundBracket => self.expression(),
+            _ if self.call_follows() => self.expected("a column"),
+            _ => self.insert_column_by_name(),
+        }
+    }
+
+    fn insert_column_by_name(&mut self) -> Parsed {
+        self.path()?;
+        // `table.*`
+        if self.kind() == Kind::Dot { self.expected("a column") } else { Ok(()) }
+    }
+
+    fn insert_rows(&mut self) -> Parsed {
+        if self.take("VALUES") {
+            self.touch(Touch::Format(Cow::Borrowed("Values")));
+            self.data_begins();
+            return Ok(());
+        }
+        if self.take("FROM INFILE") {
+            let file = self.string_text()?;
+            self.touch(Touch::Also(Name::bare(file), Via::Outside("FROM INFILE")));
+            if self.take("COMPRESSION") {
+                self.string()?;
+            }
+            if self.take("SETTINGS") {
+                self.settings()?;
+            }
+            if self.at_word("FORMAT") { self.insert_format() } else { Ok(()) }
+        } else if self.at_word("FORMAT") {
+            self.insert_format()
+        } else {
+            if !self.at_query() {
+                return self.expected("VALUES, FORMAT or SELECT");
+            }
+            self.query()?;
+            if self.at_word("FORMAT") { self.insert_format() } else { Ok(()) }
+        }
+    }
+
+    fn insert_format(&mut self) -> Parsed {
+        self.keyword("FORMAT")?;
+        let format = self.identifier()?;
+        self.touch(Touch::Format(format));
+        self.data_begins();
+        Ok(())
+    }
+}
