@@ -2,6 +2,7 @@
 
 mod check;
 mod serve;
+mod statement;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Check config and policies, and tell all mistakes.
     Check(check::Arguments),
+    /// Tell what a statement does and touches, and the text that ClickHouse would get.
+    Statement(statement::Arguments),
 }
 
 /// Runs what the command line says.
@@ -28,6 +31,7 @@ pub fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Statement(arguments) => statement::run(&arguments),
     }
 }
 

@@ -27,4 +27,5 @@ mod statements;
 mod streaming;
 mod support_works;
 mod tokens;
+mod told;
 mod walk;

@@ -159,7 +159,7 @@ impl<'a> Cursor<'a> {
 
     fn type_as_a_value(&mut self) -> Parsed {
         self.token(Kind::Comma, ", or AS")?;
-        self.element()?;
+        self.element_before(&[])?;
         self.close()
     }
 
@@ -183,7 +183,7 @@ impl<'a> Cursor<'a> {
             if let Some(part) = part {
                 self.keyword("FROM")?;
                 self.function(part);
-                self.element()?;
+                self.element_before(&[])?;
                 return self.close();
             }
             self.back_to(mark);
@@ -194,14 +194,15 @@ impl<'a> Cursor<'a> {
     /// Calls whose arguments may have words between them: `substring(x FROM a FOR b)`.
     fn call_with_words(&mut self, name: Cow<'a, str>, words: &'static [&'static str]) -> Parsed {
         self.touch(Touch::Function(if name.eq_ignore_ascii_case("substring") { Cow::Borrowed("substring") } else { name }));
-        self.element()?;
+        self.element_before(words)?;
+        let separators = words;
         let mut words = words.iter();
         while self.kind() != Kind::ClosingRoundBracket {
             let fits = words.any(|word| self.take(word)) || self.eat(Kind::Comma);
             if !fits {
                 return self.expected(", or )");
             }
-            self.element()?;
+            self.element_before(separators)?;
         }
         self.close()
     }
@@ -211,10 +212,10 @@ impl<'a> Cursor<'a> {
         self.function("position");
         self.element_before_in()?;
         if self.take("IN") {
-            self.element()?;
+            self.element_before(&[])?;
         } else {
             while self.eat(Kind::Comma) {
-                self.element()?;
+                self.element_before(&[])?;
             }
         }
         self.close()
@@ -224,7 +225,7 @@ impl<'a> Cursor<'a> {
     fn trim(&mut self, name: Cow<'a, str>) -> Parsed {
         let side = self.take_any(&["BOTH", "LEADING", "TRAILING"]);
         if side.is_some() {
-            self.element()?;
+            self.element_before(&["FROM"])?;
             self.keyword("FROM")?;
         }
         self.function(match (side, name.as_bytes().first()) {
@@ -232,7 +233,7 @@ impl<'a> Cursor<'a> {
             (Some("TRAILING"), _) | (None, Some(b'r' | b'R')) => "trimRight",
             _ => "trimBoth",
         });
-        self.list(Self::element)?;
+        self.list(|cursor| cursor.element_before(&[]))?;
         self.close()
     }
 
@@ -251,7 +252,7 @@ impl<'a> Cursor<'a> {
                 self.token(Kind::Comma, ",")?;
             }
         }
-        self.list(Self::element)?;
+        self.list(|cursor| cursor.element_before(&[]))?;
         self.close()
     }
 

@@ -88,6 +88,18 @@ enum Next {
     End,
 }
 
+/// Whether an expression may be given a name.
+#[derive(Clone, Copy)]
+enum Naming {
+    No,
+    /// With AS.
+    As,
+    /// With or without AS; these words go on with what is around.
+    Bare(&'static [&'static str]),
+    /// With or without AS; the unit of an interval follows.
+    BeforeUnit,
+}
+
 /// What the operator that was just read makes of the operand behind it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum After {
@@ -99,7 +111,7 @@ enum After {
 impl<'a> Cursor<'a> {
     /// One expression without alias.
     pub(super) fn expression(&mut self) -> Parsed {
-        self.expression_that(false, false)
+        self.expression_that(Naming::No, false)
     }
 
     /// One expression, which may be given a name with AS.
@@ -121,17 +133,22 @@ impl<'a> Cursor<'a> {
 
     /// An element within brackets: may be given a name in the middle, `(1 AS x) + 2` without the brackets.
     pub(super) fn element(&mut self) -> Parsed {
-        self.expression_that(true, false)
+        self.expression_that(Naming::As, false)
     }
 
     /// The first argument of `position(needle IN haystack)`, where IN is no operator.
     pub(super) fn element_before_in(&mut self) -> Parsed {
-        self.expression_that(true, true)
+        self.expression_that(Naming::Bare(&[]), true)
     }
 
-    fn expression_that(&mut self, may_be_named: bool, ends_at_in: bool) -> Parsed {
+    /// An argument of the calls with words between their arguments: may be given a name without AS that is none of these.
+    pub(super) fn element_before(&mut self, words: &'static [&'static str]) -> Parsed {
+        self.expression_that(Naming::Bare(words), false)
+    }
+
+    fn expression_that(&mut self, naming: Naming, ends_at_in: bool) -> Parsed {
         self.deeper(|cursor| {
-            let mut named = !may_be_named;
+            let mut named = matches!(naming, Naming::No);
             let mut conditions = 0usize;
             let mut after = After::Anything;
             loop {
@@ -143,16 +160,27 @@ impl<'a> Cursor<'a> {
                     match cursor.operator(&mut conditions, &mut after)? {
                         Next::Operand => break,
                         Next::Operator => {}
-                        Next::End if !named && cursor.at_word("AS") => {
-                            cursor.advance();
+                        Next::End if named || !cursor.name_follows(naming) => return Ok(()),
+                        Next::End => {
+                            cursor.take("AS");
                             cursor.alias_name()?;
                             named = true;
                         }
-                        Next::End => return Ok(()),
                     }
                 }
             }
         })
+    }
+
+    fn name_follows(&mut self, naming: Naming) -> bool {
+        if self.at_word("AS") {
+            return !matches!(naming, Naming::No);
+        }
+        match naming {
+            Naming::No | Naming::As => false,
+            Naming::Bare(words) => self.at_bare_alias() && !words.iter().any(|word| self.at_word(word)),
+            Naming::BeforeUnit => self.at_bare_alias() && self.unit_at(0).is_none(),
+        }
     }
 
     /// `AS name`, and with `bare` also a name alone that is none of the words that go on with the query.
@@ -362,7 +390,7 @@ impl<'a> Cursor<'a> {
         if self.at_string() && self.unit_at(1).is_none() && self.interval_in_a_string()? {
             return Ok(());
         }
-        self.element()?;
+        self.expression_that(Naming::BeforeUnit, false)?;
         self.interval_unit()
     }
 
@@ -385,23 +413,24 @@ impl<'a> Cursor<'a> {
     }
 
     fn case(&mut self) -> Parsed {
+        const WORDS: [&str; 4] = ["WHEN", "THEN", "ELSE", "END"];
         self.keyword("CASE")?;
         if self.at_word("WHEN") {
             self.function("multiIf");
         } else {
             self.function("caseWithExpression");
-            self.element()?;
+            self.element_before(&WORDS)?;
         }
         if !self.at_word("WHEN") {
             return self.expected("WHEN");
         }
         while self.take("WHEN") {
-            self.element()?;
+            self.element_before(&WORDS)?;
             self.keyword("THEN")?;
-            self.element()?;
+            self.element_before(&WORDS)?;
         }
         if self.take("ELSE") {
-            self.element()?;
+            self.element_before(&WORDS)?;
         }
         self.keyword("END")
     }
