@@ -6,10 +6,13 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "there are many kinds of tokens: an arm for the others refuses, or ends what is read")]
 
 mod call;
+mod column;
 mod cursor;
 mod explain;
 mod expression;
 mod insert;
+mod interval;
+mod operand;
 mod pipe;
 mod query;
 mod reaching;
@@ -93,14 +96,30 @@ pub(super) fn read(text: &str, parameters: &Parameters) -> Result<Read, Problem>
         Err(Stop) => return Err(Problem::Unread(cursor.why())),
     };
     let end = cursor.end_of_taken();
-    let (reach, replaced) = fold(std::mem::take(&mut cursor.touched));
+    let (mut reach, replaced) = fold(std::mem::take(&mut cursor.touched));
+    reach.computed.extend(cursor.names_of_values().into_iter().map(str::to_owned));
     let canonical = canonical::write(text, cursor.taken(), &replaced);
     let masked = canonical::masked(text, cursor.taken());
     let (data, comments) = (cursor.has_data().then_some(end), cursor.comments_before(end));
-    if data.is_none() {
-        cursor.ends()?;
+    match data {
+        None => cursor.ends()?,
+        Some(at) if reach.format.as_deref().is_some_and(|format| a_statement_follows(format, text.get(at..).unwrap_or_default())) => {
+            return Err(Problem::Several);
+        }
+        Some(_) => {}
     }
     Ok(Read { effect: is.effect, kind: is.node, reach, canonical, masked, data, comments })
+}
+
+/// Whether a statement was pasted behind the data of an INSERT: where the data is JSON, an empty line and a word end it for
+/// ClickHouse's clients, which run what follows, and break it for its servers.
+fn a_statement_follows(format: &str, data: &str) -> bool {
+    let is_json = format.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("json"));
+    let is_word = |line: &str| {
+        let word = line.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+        !word.is_empty() && !["true", "false", "null", "nan", "inf"].contains(&word)
+    };
+    is_json && data.split("\n\n").skip(1).any(|part| is_word(part.trim_start()))
 }
 
 /// Whether the text is a list of names and types and nothing else.

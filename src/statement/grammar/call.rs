@@ -48,7 +48,9 @@ impl<'a> Cursor<'a> {
             return self.view_arguments(&name);
         }
         let reaching = reaching::function(&name);
-        self.function_by_name();
+        if name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("array")) {
+            self.function_by_name();
+        }
         let mut arguments = Arguments::default();
         let distinct = self.arguments((reaching.is_some() || self.within_table_function).then_some(&mut arguments))?;
         if let Some(reaching) = reaching {
@@ -84,14 +86,19 @@ impl<'a> Cursor<'a> {
 
     /// `arrayMap(f, x)` calls `f` by its name alone: reported where that would reach further than its arguments.
     fn function_by_name(&mut self) {
-        if self.at_identifier() && self.kind_at(1) == Kind::Comma {
-            let name = self.attempt(Self::identifier);
-            if let Some(name) = name {
-                self.go_to(self.position() - 1);
-                if reaching::acts(&name) {
-                    self.touch(Touch::Function(name));
-                }
+        let mut ahead = 0;
+        while self.kind_at(ahead) == Kind::OpeningRoundBracket {
+            ahead += 1;
+        }
+        let name = match self.kind_at(ahead) {
+            Kind::OpeningCurlyBrace => {
+                let parameter = self.word_at(ahead + 1);
+                self.parameter(parameter).map(Cow::Borrowed)
             }
+            _ => self.name_at(ahead),
+        };
+        if let Some(name) = name.filter(|name| reaching::acts(name)) {
+            self.touch(Touch::Function(name));
         }
     }
 

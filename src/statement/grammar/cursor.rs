@@ -101,6 +101,8 @@ pub(super) struct Cursor<'a> {
     pub(super) recursive: Option<Cow<'a, str>>,
     /// Tokens that give a name to an expression.
     aliases: Vec<Token>,
+    /// Names that stand as arguments where an object's name is expected, and for what.
+    pub(super) named_arguments: Vec<(String, &'static str)>,
     /// Whether the arguments of a table function are read, where `view(SELECT ...)` is one too.
     pub(super) within_table_function: bool,
     parameters: &'a Parameters,
@@ -125,6 +127,7 @@ impl<'a> Cursor<'a> {
             bodies: 0,
             recursive: None,
             aliases: Vec::new(),
+            named_arguments: Vec::new(),
             within_table_function: false,
             parameters,
             furthest: (0, "a statement"),
@@ -481,6 +484,12 @@ impl<'a> Cursor<'a> {
         self.parameters.get(name).map(String::as_str)
     }
 
+    /// The name so many places further on, where one stands there.
+    pub(super) fn name_at(&mut self, ahead: usize) -> Option<Cow<'a, str>> {
+        let token = self.peek(ahead);
+        lexer::identifier(self.text, token).ok()
+    }
+
     /// The name of an expression.
     pub(super) fn alias_name(&mut self) -> Parsed {
         let token = self.peek(0);
@@ -489,11 +498,12 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Whether an expression has this name anywhere in the statement, so that the name stands for its value.
-    pub(super) fn is_alias(&self, name: &str) -> bool {
-        self.aliases
-            .iter()
-            .any(|token| token.kind == Kind::OpeningCurlyBrace || lexer::identifier(self.text, *token).is_ok_and(|alias| alias == name))
+    /// What takes a name as an argument while an expression has this name anywhere in the statement, before or behind it:
+    /// the name then stands for the expression's value.
+    pub(super) fn names_of_values(&self) -> Vec<&'static str> {
+        let alias = |token: &Token, name: &str| lexer::identifier(self.text, *token).is_ok_and(|alias| alias == name);
+        let given = |name: &str| self.aliases.iter().any(|token| token.kind == Kind::OpeningCurlyBrace || alias(token, name));
+        self.named_arguments.iter().filter(|(name, _)| given(name)).map(|(_, what)| *what).collect()
     }
 
     /// A string, as bytes.

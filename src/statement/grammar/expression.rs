@@ -7,78 +7,14 @@ use std::borrow::Cow;
 
 use super::super::lexer::Kind;
 use super::super::reach::Via;
-use super::cursor::{Cursor, Parsed, Stop, Touch, is_parameter_name};
+use super::cursor::{Cursor, Parsed, Touch};
 
 /// Words that are no alias unless AS stands before them.
-const RESTRICTED: [&str; 44] = [
-    "ALL",
-    "ANTI",
-    "ANY",
-    "ARRAY",
-    "ASOF",
-    "BETWEEN",
-    "CROSS",
-    "ELSE",
-    "EXCEPT",
-    "FINAL",
-    "FORMAT",
-    "FROM",
-    "FULL",
-    "GLOBAL",
-    "GROUP",
-    "HAVING",
-    "ILIKE",
-    "INNER",
-    "INTERSECT",
-    "INTO",
-    "JOIN",
-    "LEFT",
-    "LIKE",
-    "LIMIT",
-    "NATURAL",
-    "NOT",
-    "OFFSET",
-    "ON",
-    "ONLY",
-    "ORDER",
-    "PARALLEL",
-    "PASTE",
-    "PREWHERE",
-    "QUALIFY",
-    "RIGHT",
-    "SAMPLE",
-    "SEMI",
-    "SETTINGS",
-    "STREAM",
-    "UNION",
-    "USING",
-    "WHERE",
-    "WINDOW",
-    "WITH",
-];
-
-/// A unit of INTERVAL, of EXTRACT and of the functions that add and subtract dates.
-pub(super) struct Unit {
-    words: &'static [&'static str],
-    /// The function that makes an interval of it.
-    pub(super) interval: &'static str,
-    /// The function that takes it out of a date.
-    pub(super) part: &'static str,
-}
-
 #[rustfmt::skip]
-const UNITS: [Unit; 11] = [
-    Unit { words: &["NANOSECOND", "NANOSECONDS", "SQL_TSI_NANOSECOND", "NS"], interval: "toIntervalNanosecond", part: "toNanosecond" },
-    Unit { words: &["MICROSECOND", "MICROSECONDS", "SQL_TSI_MICROSECOND"], interval: "toIntervalMicrosecond", part: "toMicrosecond" },
-    Unit { words: &["MILLISECOND", "MILLISECONDS", "SQL_TSI_MILLISECOND", "MS"], interval: "toIntervalMillisecond", part: "toMillisecond" },
-    Unit { words: &["SECOND", "SECONDS", "SQL_TSI_SECOND", "SS", "S"], interval: "toIntervalSecond", part: "toSecond" },
-    Unit { words: &["MINUTE", "MINUTES", "SQL_TSI_MINUTE", "MI", "N"], interval: "toIntervalMinute", part: "toMinute" },
-    Unit { words: &["HOUR", "HOURS", "SQL_TSI_HOUR", "HH", "H"], interval: "toIntervalHour", part: "toHour" },
-    Unit { words: &["DAY", "DAYS", "SQL_TSI_DAY", "DD", "D"], interval: "toIntervalDay", part: "toDayOfMonth" },
-    Unit { words: &["WEEK", "WEEKS", "SQL_TSI_WEEK", "WK", "WW"], interval: "toIntervalWeek", part: "toISOWeek" },
-    Unit { words: &["MONTH", "MONTHS", "SQL_TSI_MONTH", "MM", "M"], interval: "toIntervalMonth", part: "toMonth" },
-    Unit { words: &["QUARTER", "QUARTERS", "SQL_TSI_QUARTER", "QQ", "Q"], interval: "toIntervalQuarter", part: "toQuarter" },
-    Unit { words: &["YEAR", "YEARS", "SQL_TSI_YEAR", "YYYY", "YY"], interval: "toIntervalYear", part: "toYear" },
+const RESTRICTED: [&str; 44] = [
+    "ALL", "ANTI", "ANY", "ARRAY", "ASOF", "BETWEEN", "CROSS", "ELSE", "EXCEPT", "FINAL", "FORMAT", "FROM", "FULL", "GLOBAL", "GROUP", "HAVING",
+    "ILIKE", "INNER", "INTERSECT", "INTO", "JOIN", "LEFT", "LIKE", "LIMIT", "NATURAL", "NOT", "OFFSET", "ON", "ONLY", "ORDER", "PARALLEL",
+    "PASTE", "PREWHERE", "QUALIFY", "RIGHT", "SAMPLE", "SEMI", "SETTINGS", "STREAM", "UNION", "USING", "WHERE", "WINDOW", "WITH",
 ];
 
 /// Where an expression goes on after what was just read.
@@ -90,7 +26,7 @@ enum Next {
 
 /// Whether an expression may be given a name.
 #[derive(Clone, Copy)]
-enum Naming {
+pub(super) enum Naming {
     No,
     /// With AS.
     As,
@@ -102,7 +38,7 @@ enum Naming {
 
 /// What the operator that was just read makes of the operand behind it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum After {
+pub(super) enum After {
     Anything,
     Comparison,
     In,
@@ -146,7 +82,7 @@ impl<'a> Cursor<'a> {
         self.expression_that(Naming::Bare(words), false)
     }
 
-    fn expression_that(&mut self, naming: Naming, ends_at_in: bool) -> Parsed {
+    pub(super) fn expression_that(&mut self, naming: Naming, ends_at_in: bool) -> Parsed {
         self.deeper(|cursor| {
             let mut named = matches!(naming, Naming::No);
             let mut conditions = 0usize;
@@ -204,384 +140,8 @@ impl<'a> Cursor<'a> {
         !comment && !RESTRICTED.iter().any(|restricted| restricted.eq_ignore_ascii_case(word))
     }
 
-    /// The unit of an interval, as a keyword.
-    pub(super) fn unit(&mut self) -> Option<&'static Unit> {
-        let unit = self.unit_at(0);
-        if unit.is_some() {
-            self.advance();
-        }
-        unit
-    }
-
-    fn unit_at(&mut self, ahead: usize) -> Option<&'static Unit> {
-        let word = self.word_at(ahead);
-        UNITS.iter().find(|unit| unit.words.iter().any(|known| known.eq_ignore_ascii_case(word)))
-    }
-
-    /// The unit behind what an interval has of it.
-    fn interval_unit(&mut self) -> Parsed {
-        let Some(unit) = self.unit() else { return self.expected("a unit, such as DAY") };
-        self.function(unit.interval);
-        Ok(())
-    }
-
-    fn operand(&mut self, after: After) -> Parsed {
-        let mut after = after;
-        loop {
-            match self.kind() {
-                Kind::Plus => self.advance(),
-                Kind::Minus => {
-                    self.function("negate");
-                    self.advance();
-                    after = After::Anything;
-                }
-                Kind::BareWord if self.at_word("NOT") => {
-                    self.function("not");
-                    self.advance();
-                    after = After::Anything;
-                }
-                _ => break,
-            }
-        }
-        match after {
-            After::Anything => {}
-            After::Comparison if self.quantified()? => return Ok(()),
-            After::Comparison => {}
-            After::In => self.right_of_in(),
-        }
-        self.plain_operand()
-    }
-
-    fn plain_operand(&mut self) -> Parsed {
-        match self.kind() {
-            Kind::BareWord => self.word_operand(),
-            Kind::QuotedIdentifier => self.named_operand(),
-            Kind::Number => {
-                self.advance();
-                Ok(())
-            }
-            Kind::StringLiteral | Kind::HereDoc => self.string().map(drop),
-            Kind::Asterisk => {
-                self.advance();
-                self.transformers(true)
-            }
-            Kind::OpeningRoundBracket if self.at_subquery() => self.subquery(),
-            Kind::OpeningRoundBracket => self.group(),
-            Kind::OpeningSquareBracket => self.array(),
-            Kind::OpeningCurlyBrace => self.parameter_operand(),
-            Kind::DoubleAt => self.global_variable(),
-            _ => self.expected("an expression"),
-        }
-    }
-
-    /// `@@name` and `@@session.name`.
-    fn global_variable(&mut self) -> Parsed {
-        self.advance();
-        self.function("globalVariable");
-        self.identifier()?;
-        if self.eat(Kind::Dot) {
-            self.identifier()?;
-        }
-        Ok(())
-    }
-
-    /// `(a, b)`, `(a)`, `()`, `(a,)`.
-    fn group(&mut self) -> Parsed {
-        self.open()?;
-        let mut tuple = self.kind() == Kind::ClosingRoundBracket;
-        while self.kind() != Kind::ClosingRoundBracket {
-            self.element()?;
-            if !self.eat(Kind::Comma) {
-                break;
-            }
-            tuple = true;
-        }
-        if tuple {
-            self.function("tuple");
-        }
-        self.close()
-    }
-
-    fn array(&mut self) -> Parsed {
-        self.token(Kind::OpeningSquareBracket, "[")?;
-        self.function("array");
-        if !self.eat(Kind::ClosingSquareBracket) {
-            self.list(Self::element)?;
-            self.token(Kind::ClosingSquareBracket, "]")?;
-        }
-        Ok(())
-    }
-
-    /// `{name:Type}`, and `{name:Identifier}` as the beginning of a name.
-    fn parameter_operand(&mut self) -> Parsed {
-        if self.word_at(3) == "Identifier" && self.kind_at(4) == Kind::ClosingCurlyBrace {
-            return self.column();
-        }
-        self.parameter_value()
-    }
-
-    /// `{name:Type}` where a value is expected.
-    pub(super) fn parameter_value(&mut self) -> Parsed {
-        self.token(Kind::OpeningCurlyBrace, "{")?;
-        let name = self.word_at(0);
-        if !is_parameter_name(name) || self.kind_at(1) != Kind::Colon {
-            return self.expected("a parameter, such as {name:String}");
-        }
-        self.advance();
-        self.advance();
-        let begins = self.position();
-        self.data_type()?;
-        let written = self.written(begins);
-        self.touch(Touch::Parameter(Cow::Borrowed(name), written));
-        self.token(Kind::ClosingCurlyBrace, "}")
-    }
-
-    /// An operand that begins with a bare word.
-    fn word_operand(&mut self) -> Parsed {
-        let word = self.word_at(0);
-        let first = word.as_bytes().first().map_or(0, u8::to_ascii_uppercase);
-        match first {
-            b'I' if word.eq_ignore_ascii_case("INTERVAL") => self.or_a_name(Self::interval),
-            b'C' if word.eq_ignore_ascii_case("CASE") => self.or_a_name(Self::case),
-            b'C' if word.eq_ignore_ascii_case("COLUMNS") && self.kind_at(1) == Kind::OpeningRoundBracket => {
-                self.advance();
-                self.columns_matcher()
-            }
-            b'D' if word.eq_ignore_ascii_case("DATE") && self.string_follows() => {
-                self.function("toDate");
-                self.advance();
-                self.string().map(drop)
-            }
-            b'T' if word.eq_ignore_ascii_case("TIMESTAMP") && self.string_follows() => {
-                self.function("toDateTime");
-                self.advance();
-                self.string().map(drop)
-            }
-            _ => self.named_operand(),
-        }
-    }
-
-    fn string_follows(&mut self) -> bool {
-        matches!(self.kind_at(1), Kind::StringLiteral | Kind::HereDoc)
-    }
-
-    /// INTERVAL and CASE are also names. What cannot be read as the one is read as the other, so often and no more.
-    fn or_a_name(&mut self, read: impl FnOnce(&mut Self) -> Parsed) -> Parsed {
-        let mark = self.mark();
-        match read(self) {
-            Ok(()) => Ok(()),
-            Err(Stop) => {
-                self.spend_a_retry()?;
-                self.back_to(mark);
-                self.named_operand()
-            }
-        }
-    }
-
-    fn interval(&mut self) -> Parsed {
-        self.keyword("INTERVAL")?;
-        if self.at_string() && self.at_word_after(2, "TO") {
-            self.advance();
-            self.interval_unit()?;
-            self.function("tuple");
-            self.keyword("TO")?;
-            return self.interval_unit();
-        }
-        if self.at_string() && self.unit_at(1).is_none() && self.interval_in_a_string()? {
-            return Ok(());
-        }
-        self.expression_that(Naming::BeforeUnit, false)?;
-        self.interval_unit()
-    }
-
-    /// `INTERVAL '1 day 2 hours'`: whether the string is one; it may also be a part of an expression.
-    fn interval_in_a_string(&mut self) -> Parsed<bool> {
-        let mark = self.mark();
-        let text = self.string_text()?;
-        let mut words = text.split_ascii_whitespace().skip(1).step_by(2).peekable();
-        if words.peek().is_none() {
-            self.back_to(mark);
-            return Ok(false);
-        }
-        for word in words {
-            match UNITS.iter().find(|unit| unit.words.iter().any(|known| known.eq_ignore_ascii_case(word))) {
-                Some(unit) => self.function(unit.interval),
-                None => return self.expected("an interval, such as '1 day'"),
-            }
-        }
-        Ok(true)
-    }
-
-    fn case(&mut self) -> Parsed {
-        const WORDS: [&str; 4] = ["WHEN", "THEN", "ELSE", "END"];
-        self.keyword("CASE")?;
-        if self.at_word("WHEN") {
-            self.function("multiIf");
-        } else {
-            self.function("caseWithExpression");
-            self.element_before(&WORDS)?;
-        }
-        if !self.at_word("WHEN") {
-            return self.expected("WHEN");
-        }
-        while self.take("WHEN") {
-            self.element_before(&WORDS)?;
-            self.keyword("THEN")?;
-            self.element_before(&WORDS)?;
-        }
-        if self.take("ELSE") {
-            self.element_before(&WORDS)?;
-        }
-        self.keyword("END")
-    }
-
-    /// A name, or a call.
-    fn named_operand(&mut self) -> Parsed {
-        if self.call_follows() {
-            return self.call();
-        }
-        self.column()
-    }
-
-    /// Whether a name and an opening bracket stand here.
-    pub(super) fn call_follows(&mut self) -> bool {
-        let mut ahead = 0;
-        loop {
-            if !matches!(self.kind_at(ahead), Kind::BareWord | Kind::QuotedIdentifier) {
-                return false;
-            }
-            match self.kind_at(ahead + 1) {
-                // `table.COLUMNS(...)` is no call.
-                Kind::OpeningRoundBracket => return ahead == 0 || !self.at_word_after(ahead, "COLUMNS"),
-                Kind::Dot => ahead += 2,
-                _ => return false,
-            }
-        }
-    }
-
-    /// The name of a column, with the paths into JSON that only ClickHouse has, or `table.*` and `table.COLUMNS(...)`.
-    fn column(&mut self) -> Parsed {
-        self.identifier_or_parameter()?;
-        loop {
-            match (self.kind(), self.kind_at(1)) {
-                (Kind::Dot, Kind::Asterisk) => {
-                    self.advance();
-                    self.advance();
-                    return self.transformers(true);
-                }
-                (Kind::Dot, Kind::BareWord) if self.at_word_after(1, "COLUMNS") && self.kind_at(2) == Kind::OpeningRoundBracket => {
-                    self.advance();
-                    self.advance();
-                    return self.columns_matcher();
-                }
-                (Kind::Dot, Kind::BareWord | Kind::QuotedIdentifier | Kind::OpeningCurlyBrace) => {
-                    self.advance();
-                    self.identifier_or_parameter()?;
-                }
-                (Kind::Dot, Kind::Caret) => {
-                    self.advance();
-                    self.advance();
-                    self.identifier()?;
-                }
-                (Kind::Dot, Kind::Colon) => {
-                    self.advance();
-                    self.advance();
-                    self.json_type()?;
-                }
-                (Kind::OpeningSquareBracket, Kind::ClosingSquareBracket) => {
-                    self.advance();
-                    self.advance();
-                }
-                _ => return Ok(()),
-            }
-        }
-    }
-
-    /// The type of a path into JSON: `a.:Int64`, ``a.:`Array(JSON)` ``.
-    fn json_type(&mut self) -> Parsed {
-        if self.kind() == Kind::QuotedIdentifier { self.identifier().map(drop) } else { self.data_type() }
-    }
-
-    /// `COLUMNS('regular expression')` and `COLUMNS(a, b)`, behind the word.
-    fn columns_matcher(&mut self) -> Parsed {
-        self.open()?;
-        if self.at_string() {
-            self.string()?;
-        } else {
-            self.list(|cursor| cursor.path().map(drop))?;
-        }
-        self.close()?;
-        self.transformers(false)
-    }
-
-    /// What may follow `*` and COLUMNS: a pattern of names, APPLY, EXCEPT, REPLACE.
-    fn transformers(&mut self, pattern: bool) -> Parsed {
-        if pattern && (self.at_word("LIKE") || self.at_word("ILIKE")) && self.string_follows() {
-            self.advance();
-            self.string()?;
-        }
-        loop {
-            if self.take("APPLY") {
-                self.apply()?;
-            } else if self.take("EXCEPT") {
-                self.take("STRICT");
-                self.one_or_bracketed(
-                    |cursor| {
-                        if cursor.at_string() { cursor.string().map(drop) } else { cursor.identifier_or_parameter().map(drop) }
-                    },
-                )?;
-            } else if self.take("REPLACE") {
-                self.take("STRICT");
-                self.one_or_bracketed(|cursor| {
-                    cursor.expression()?;
-                    cursor.keyword("AS")?;
-                    cursor.identifier().map(drop)
-                })?;
-            } else {
-                return Ok(());
-            }
-        }
-    }
-
-    fn one_or_bracketed(&mut self, mut read: impl FnMut(&mut Self) -> Parsed) -> Parsed {
-        if self.kind() == Kind::OpeningRoundBracket { self.bracketed(read) } else { read(self) }
-    }
-
-    /// `APPLY f`, `APPLY(f)`, `APPLY(f(parameters), 'prefix')`, `APPLY(x -> ...)`.
-    fn apply(&mut self) -> Parsed {
-        let lambda = |cursor: &mut Self, ahead: usize| {
-            cursor.kind_at(ahead + 1) == Kind::Arrow
-                || (cursor.kind_at(ahead) == Kind::OpeningRoundBracket
-                    && cursor.kind_at(ahead + 2) == Kind::ClosingRoundBracket
-                    && cursor.kind_at(ahead + 3) == Kind::Arrow)
-        };
-        let bracket = self.kind() == Kind::OpeningRoundBracket && !lambda(self, 0);
-        if bracket {
-            self.advance();
-        }
-        if lambda(self, 0) {
-            self.expression()?;
-        } else {
-            let name = self.identifier()?;
-            self.touch(Touch::Function(name));
-            if self.eat(Kind::OpeningRoundBracket) {
-                if self.kind() != Kind::ClosingRoundBracket {
-                    self.expressions()?;
-                }
-                self.close()?;
-            }
-        }
-        if bracket {
-            if self.eat(Kind::Comma) {
-                self.string()?;
-            }
-            self.close()?;
-        }
-        Ok(())
-    }
-
     /// `= ANY (SELECT ...)`, `= ALL (SELECT ...)`, `= SOME (array)`: whether one stood here.
-    fn quantified(&mut self) -> Parsed<bool> {
+    pub(super) fn quantified(&mut self) -> Parsed<bool> {
         let any = self.at_word("ANY");
         if !(any || self.at_word("ALL") || self.at_word("SOME")) || self.kind_at(1) != Kind::OpeningRoundBracket {
             return Ok(false);
@@ -607,7 +167,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Right of IN a name is a table unless a column or a common table expression has it: reported where it could be.
-    fn right_of_in(&mut self) {
+    pub(super) fn right_of_in(&mut self) {
         let mark = self.mark();
         self.name_as_a_set("IN");
         let touched = self.touched.split_off(mark.touched());

@@ -99,6 +99,10 @@ impl Cursor<'_> {
         self.keyword("FORMAT")?;
         let format = self.identifier()?;
         self.touch(Touch::Format(format));
+        // Servers before 22.3 read settings here, others read data.
+        if self.at_word("SETTINGS") {
+            return self.expected("data that does not begin with SETTINGS, which stands before FORMAT");
+        }
         self.data_begins();
         Ok(())
     }

@@ -287,14 +287,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A name stands for itself, unless an expression has it: then it stands for the expression's value. One with a dot
-    /// in it is split there, as a string would be.
+    /// A name; one with a dot in it is split there, as a string would be.
     fn named_shape(&mut self) -> Parsed<Shape> {
         let path = self.path()?;
         let Some(name) = path.name() else { return Ok(Shape::Other) };
-        if self.is_alias(&name.to_string()) {
-            return Ok(Shape::Other);
-        }
+        self.named_arguments.push((name.to_string(), "the name of an expression"));
         Ok(Shape::Named(if name.database.is_none() { Name::split(&name.table) } else { name }))
     }
 
