@@ -12,6 +12,22 @@ static SETTINGS: LazyLock<HashSet<&str>> = LazyLock::new(|| lines(include_str!("
 /// Table functions that make rows out of numbers. A name in another case or with a dot is a view's for ClickHouse.
 const TABLE_FUNCTIONS: [&str; 7] = ["numbers", "numbers_mt", "zeros", "zeros_mt", "primes", "generateSeries", "generate_series"];
 
+/// Tables of `system` that hold what every server of a version has: what drivers read when they connect.
+const TABLES: [&str; 12] = [
+    "one",
+    "numbers",
+    "settings",
+    "functions",
+    "formats",
+    "data_type_families",
+    "table_functions",
+    "table_engines",
+    "time_zones",
+    "keywords",
+    "build_options",
+    "contributors",
+];
+
 /// Engines that keep their rows on the server itself and read no other table.
 const ENGINES: [&str; 8] = ["Memory", "Log", "TinyLog", "StripeLog", "Null", "Set", "Join", "MergeTree"];
 
@@ -53,6 +69,11 @@ pub(super) fn is_setting_of_formats(name: &str) -> bool {
 /// Whether the table function reaches nothing.
 pub(super) fn is_plain_table_function(name: &str) -> bool {
     TABLE_FUNCTIONS.contains(&name)
+}
+
+/// Whether the table tells nothing of the server's own data and callers.
+pub(super) fn is_plain_table(database: &str, table: &str) -> bool {
+    database == "system" && TABLES.contains(&table)
 }
 
 /// Whether tables of the engine hold their own rows.
@@ -153,6 +174,10 @@ mod tests {
 
     #[test]
     fn what_stays_on_the_server_is_plain() {
+        assert!(is_plain_table("system", "settings"));
+        for (database, table) in [("system", "tables"), ("system", "columns"), ("system", "query_log"), ("SYSTEM", "settings"), ("sec", "one")] {
+            assert!(!is_plain_table(database, table), "{database}.{table}");
+        }
         assert!(is_plain_table_function("numbers"));
         assert!(is_setting_of_formats("output_format_json_quote_64bit_integers"));
         assert!(is_plain_engine("ReplicatedReplacingMergeTree") && is_plain_engine("Memory"));

@@ -1,7 +1,7 @@
 //! The place in the statement: what stands here, what was found so far, and what was expected.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use super::super::lexer::{self, Kind, Lexer, Token};
@@ -409,7 +409,11 @@ impl<'a> Cursor<'a> {
         self.touched.push(touch);
     }
 
+    /// A function under ClickHouse's name; of a row of operators one is enough.
     pub(super) fn function(&mut self, name: &'static str) {
+        if matches!(self.touched.last(), Some(Touch::Function(Cow::Borrowed(last))) if std::ptr::eq(*last, name)) {
+            return;
+        }
         self.touched.push(Touch::Function(Cow::Borrowed(name)));
     }
 
@@ -501,9 +505,12 @@ impl<'a> Cursor<'a> {
     /// What takes a name as an argument while an expression has this name anywhere in the statement, before or behind it:
     /// the name then stands for the expression's value.
     pub(super) fn names_of_values(&self) -> Vec<&'static str> {
-        let alias = |token: &Token, name: &str| lexer::identifier(self.text, *token).is_ok_and(|alias| alias == name);
-        let given = |name: &str| self.aliases.iter().any(|token| token.kind == Kind::OpeningCurlyBrace || alias(token, name));
-        self.named_arguments.iter().filter(|(name, _)| given(name)).map(|(_, what)| *what).collect()
+        if self.named_arguments.is_empty() {
+            return Vec::new();
+        }
+        let parameter = self.aliases.iter().any(|token| token.kind == Kind::OpeningCurlyBrace);
+        let names: HashSet<Cow<'_, str>> = self.aliases.iter().filter_map(|token| lexer::identifier(self.text, *token).ok()).collect();
+        self.named_arguments.iter().filter(|(name, _)| parameter || names.contains(name.as_str())).map(|(_, what)| *what).collect()
     }
 
     /// A string, as bytes.

@@ -25,6 +25,9 @@ const AFTER_A_COUNT: [&str; 14] = [
     "PARALLEL WITH",
 ];
 
+/// Most common table expressions in one scope: every name behind FROM is looked for among them.
+const MOST_CTES: usize = 500;
+
 impl<'a> Cursor<'a> {
     /// A query: one SELECT or several with set operations between them, and pipes behind.
     pub(super) fn query(&mut self) -> Parsed {
@@ -336,6 +339,9 @@ impl<'a> Cursor<'a> {
         let Some(name) = self.attempt(Self::cte_head) else {
             return self.expression_with_alias();
         };
+        if self.scope.len() >= MOST_CTES {
+            return self.expected("fewer common table expressions");
+        }
         self.touch(Touch::CteDefined(name.clone()));
         // A name with a dot would be found by a name of two parts.
         let name = Some(name).filter(|name| !name.contains('.'));
