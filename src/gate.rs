@@ -14,7 +14,7 @@ use crate::listen::{Arrived, Asked, Handler};
 use crate::policy::{self, Permit, Rules};
 use crate::record::{Audit, CallerLine, Entry, Metrics, Outcome, ReachLine, Recorded, Recording};
 use crate::refusal::{Refusal, wants_json};
-use crate::statement::{self, Seen, Statement};
+use crate::statement::{self, Opinion, Seen, Statement};
 use crate::upstream::{Answer, AnswerBody, Upstream};
 
 /// Ties an answer to its record, on every answer.
@@ -124,6 +124,7 @@ impl Entry {
         self.statement = seen.statement;
         self.statement_digest = seen.digest;
         self.comments = seen.comments;
+        self.second_opinion = seen.opinion.map(Opinion::word);
     }
 
     fn saw_statement(&mut self, statement: &Statement) {

@@ -113,6 +113,7 @@ reasons! {
     EmptyStatement "empty-statement" BAD_REQUEST SYNTAX_ERROR "There is no statement.";
     SeveralStatements "several-statements" BAD_REQUEST SYNTAX_ERROR "More than one statement in one request.";
     NotUnderstood "not-understood" BAD_REQUEST SYNTAX_ERROR "The statement cannot be read for certain, so it is not passed on.";
+    ParsersDisagree "parsers-disagree" BAD_REQUEST SYNTAX_ERROR "Keyhouse calls the statement a read and its second reader of SQL calls it something else.";
     NoRule "no-rule" FORBIDDEN ACCESS_DENIED "No rule is meant for this caller.";
     WriteByGet "write-by-get" FORBIDDEN ACCESS_DENIED "GET carries reads only.";
     EffectNotAllowed "effect-not-allowed" FORBIDDEN ACCESS_DENIED "The caller's rule does not allow what the statement does.";

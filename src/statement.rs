@@ -14,6 +14,7 @@ mod gather;
 mod grammar;
 mod lexer;
 mod reach;
+mod witness;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use lexer::{Kind, Lexer};
 pub use address::{Address, SETTINGS};
 pub use grammar::Parameters;
 pub use reach::{Name, Reach, Via};
+pub use witness::Opinion;
 
 use crate::config::{Limits, StatementForm};
 use crate::identity::{Caller, Identified};
@@ -90,6 +92,12 @@ impl Statement {
         &self.read.canonical
     }
 
+    /// What another reader of SQL makes of a read; it has no say in anything else.
+    pub fn second_opinion(&self) -> Option<Opinion> {
+        let read = &self.read;
+        (read.effect == Effect::Read).then(|| witness::ask(&read.canonical, read.tokens, read.deepest))
+    }
+
     /// The data that follows the head of an INSERT, as it came.
     pub fn data(&self) -> &str {
         &self.data
@@ -105,6 +113,8 @@ pub struct Seen {
     pub digest: Option<String>,
     /// Comments, which do not go to ClickHouse.
     pub comments: Vec<String>,
+    /// What another reader made of a read.
+    pub opinion: Option<Opinion>,
 }
 
 /// A caller and what they ask, understood. Only [`understand`] makes one.
@@ -157,6 +167,13 @@ pub async fn understand(identified: Identified, limits: &Limits, form: Statement
     seen.comments.clone_from(&statement.read.comments);
     if form == StatementForm::Masked {
         seen.statement = Some(statement.read.masked.clone());
+    }
+    seen.opinion = statement.second_opinion();
+    if seen.opinion == Some(Opinion::Disagrees) {
+        return Err(Refusal::new(
+            Reason::ParsersDisagree,
+            "Two readers of SQL disagree on whether this is a read, so it is not passed on; write it in simpler words, and report it.",
+        ));
     }
     Ok(Understood { caller, method: head.method().clone(), statement, address })
 }

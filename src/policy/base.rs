@@ -13,11 +13,10 @@ static SETTINGS: LazyLock<HashSet<&str>> = LazyLock::new(|| lines(include_str!("
 const TABLE_FUNCTIONS: [&str; 7] = ["numbers", "numbers_mt", "zeros", "zeros_mt", "primes", "generateSeries", "generate_series"];
 
 /// Tables of `system` that hold what every server of a version has: what drivers read when they connect.
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 11] = [
     "one",
     "numbers",
     "settings",
-    "functions",
     "formats",
     "data_type_families",
     "table_functions",
@@ -175,7 +174,9 @@ mod tests {
     #[test]
     fn what_stays_on_the_server_is_plain() {
         assert!(is_plain_table("system", "settings"));
-        for (database, table) in [("system", "tables"), ("system", "columns"), ("system", "query_log"), ("SYSTEM", "settings"), ("sec", "one")] {
+        for (database, table) in
+            [("system", "tables"), ("system", "columns"), ("system", "query_log"), ("system", "functions"), ("SYSTEM", "settings"), ("sec", "one")]
+        {
             assert!(!is_plain_table(database, table), "{database}.{table}");
         }
         assert!(is_plain_table_function("numbers"));

@@ -4,8 +4,9 @@ use http::Method;
 
 use super::base;
 use super::file::{Rule, Rules};
+use super::pattern::Pattern;
 use crate::refusal::{Reason, Refusal};
-use crate::statement::{Effect, Name, Understood, Via};
+use crate::statement::{Effect, Name, Reach, Understood, Via};
 
 /// The yes to one statement: whose credential carries it, in which database, by which rule. Only [`decide`] makes one.
 ///
@@ -122,7 +123,7 @@ fn judge(rule: &Rule, database: &str, understood: &Understood) -> Result<(), Ref
     }
     // Every object by itself: a target by the statement's effect, a source by `read`.
     let sources = reach.tables.iter().map(|name| (name, Effect::Read));
-    let targets = reach.targets.iter().map(|name| (name, effect));
+    let targets = reach.targets.iter().filter(|name| !is_database(reach, name)).map(|name| (name, effect));
     for (name, effect) in sources.chain(targets) {
         table(rule, database, name, effect)?;
     }
@@ -137,8 +138,7 @@ fn judge(rule: &Rule, database: &str, understood: &Understood) -> Result<(), Ref
 fn also(rule: &Rule, database: &str, name: &Name, via: Via, effect: Effect) -> Result<(), Refusal> {
     let allowed = match via {
         Via::Table(_) | Via::View(_) | Via::Dictionary(_) => return table(rule, database, name, Effect::Read),
-        // The names of a database's tables: system.tables, which is judged beside it, has them all.
-        Via::Database(word) => word.starts_with("SHOW") || effect == Effect::Define || effect == Effect::Administer,
+        Via::Database(_) => allows_all_of(rule, name.database.as_deref().unwrap_or(&name.table), effect),
         Via::Other("ENGINE") => base::is_plain_engine(&name.table),
         Via::Other(_) => effect == Effect::Administer,
         Via::Outside(_) => false,
@@ -148,6 +148,18 @@ fn also(rule: &Rule, database: &str, name: &Name, via: Via, effect: Effect) -> R
     }
     let says = format!("`{}` is not allowed to reach `{}`.", via.word(), name.to_string().escape_debug());
     Err(Refusal::new(Reason::ObjectNotAllowed, with_message(rule, says)))
+}
+
+/// Whether the target is a database, which is judged as one.
+fn is_database(reach: &Reach, target: &Name) -> bool {
+    reach.also.iter().any(|(name, via)| name == target && matches!(via, Via::Database(_)))
+}
+
+/// Whether the rule allows every table of the database, of any name.
+fn allows_all_of(rule: &Rule, database: &str, effect: Effect) -> bool {
+    let any = "\u{1}";
+    let fits = |pattern: &Pattern| pattern.fits(database, any);
+    !rule.deny.iter().any(fits) && rule.allow.iter().filter(|entry| entry.effects.contains(&effect)).any(|entry| entry.tables.iter().any(fits))
 }
 
 fn table(rule: &Rule, current: &str, name: &Name, effect: Effect) -> Result<(), Refusal> {

@@ -19,7 +19,9 @@ impl Pattern {
 
     /// Whether the table is meant.
     pub(super) fn fits(&self, database: &str, table: &str) -> bool {
-        glob(&self.database, database) && glob(&self.table, table)
+        // `.inner.` tables hold what a materialized view keeps: a star does not name them.
+        let hidden = table.starts_with('.') && !self.table.starts_with('.');
+        !hidden && glob(&self.database, database) && glob(&self.table, table)
     }
 }
 
@@ -58,6 +60,8 @@ mod tests {
         for (pattern, database, table, fits) in [
             ("sales.*", "sales", "orders", true),
             ("sales.*", "sales", "a.b", true),
+            ("sales.*", "sales", ".inner.view", false),
+            ("*.*", "sales", ".inner_id.1", false),
             ("sales.*", "sales2", "orders", false),
             ("sales.*", "Sales", "orders", false),
             ("*.orders", "any", "orders", true),

@@ -46,6 +46,9 @@ impl Recording {
         }
         let entry = &mut self.entry;
         entry.ended(clock::tick());
+        if let Some(opinion) = entry.second_opinion {
+            self.metrics.second_opinion(opinion);
+        }
         self.metrics.request_ended(entry.outcome.word(), entry.reason, entry.took_ms / 1000.0, entry.bytes);
         self.audit.write(entry.line())
     }

@@ -137,6 +137,8 @@ pub struct Entry {
     /// Comments of the statement, which ClickHouse does not get.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub comments: Vec<String>,
+    /// What the second reader made of a read: `agrees`, `none`, `disagrees`, `not-asked`.
+    pub second_opinion: Option<&'static str>,
     /// SHA-256 of the statement as it came.
     pub statement_digest: Option<String>,
     /// How it ended.
@@ -189,6 +191,7 @@ impl Entry {
             kind: None,
             reach: None,
             comments: Vec::new(),
+            second_opinion: None,
             statement: None,
             statement_digest: None,
             outcome: Outcome::CallerLeft,

@@ -8,6 +8,7 @@ use prometheus::{Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter,
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
+    second_opinions: IntCounterVec,
     seconds: Histogram,
     bytes: IntCounter,
     /// Connections of callers.
@@ -37,6 +38,10 @@ impl Metrics {
                 Opts::new("requests_total", "Requests by how they ended and why they were refused."),
                 &["outcome", "reason"],
             )?,
+            second_opinions: IntCounterVec::new(
+                Opts::new("second_opinions_total", "What the second reader of SQL made of reads."),
+                &["opinion"],
+            )?,
             seconds: Histogram::with_opts(
                 HistogramOpts::new("request_seconds", "From the head's arrival to the answer's end.")
                     .buckets(vec![0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 600.0]),
@@ -62,6 +67,7 @@ impl Metrics {
     fn register(&self) -> Result<(), prometheus::Error> {
         let registry = &self.registry;
         registry.register(Box::new(self.requests.clone()))?;
+        registry.register(Box::new(self.second_opinions.clone()))?;
         registry.register(Box::new(self.seconds.clone()))?;
         registry.register(Box::new(self.bytes.clone()))?;
         registry.register(Box::new(self.connections.clone()))?;
@@ -79,6 +85,11 @@ impl Metrics {
         self.requests.with_label_values(&[outcome, reason.unwrap_or("")]).inc();
         self.seconds.observe(seconds);
         self.bytes.inc_by(bytes);
+    }
+
+    /// Counts what the second reader made of a read.
+    pub(super) fn second_opinion(&self, opinion: &'static str) {
+        self.second_opinions.with_label_values(&[opinion]).inc();
     }
 
     /// Counts a fetch of keys that succeeded.

@@ -66,6 +66,10 @@ pub(super) struct Read {
     pub(super) data: Option<usize>,
     /// What was left out.
     pub(super) comments: Vec<String>,
+    /// How many tokens the canonical text has.
+    pub(super) tokens: usize,
+    /// How deep its brackets are.
+    pub(super) deepest: usize,
 }
 
 /// Why a statement was not understood.
@@ -108,7 +112,8 @@ pub(super) fn read(text: &str, parameters: &Parameters) -> Result<Read, Problem>
         }
         Some(_) => {}
     }
-    Ok(Read { effect: is.effect, kind: is.node, reach, canonical, masked, data, comments })
+    let (tokens, deepest) = (cursor.taken().len(), cursor.deepest_brackets());
+    Ok(Read { effect: is.effect, kind: is.node, reach, canonical, masked, data, comments, tokens, deepest })
 }
 
 /// Whether a statement was pasted behind the data of an INSERT: where the data is JSON, an empty line and a word end it for

@@ -15,6 +15,7 @@
 
 mod support;
 
+mod attacks;
 mod check;
 mod clients;
 mod corpus;

@@ -48,20 +48,19 @@ impl<'a> Cursor<'a> {
             return self.view_arguments(&name);
         }
         let reaching = reaching::function(&name);
-        if name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("array")) {
-            self.function_by_name();
-        }
+        let kept = reaching.is_some() || self.within_table_function;
         let mut arguments = Arguments::default();
-        let distinct = self.arguments((reaching.is_some() || self.within_table_function).then_some(&mut arguments))?;
+        let mut distinct = self.arguments(kept.then_some(&mut arguments))?;
+        // What stood in the first brackets were parameters, then.
+        if self.eat(Kind::OpeningRoundBracket) {
+            arguments.clear();
+            distinct = self.arguments(kept.then_some(&mut arguments))?;
+        }
         if let Some(reaching) = reaching {
             self.reach_by_call(reaching, &arguments);
         }
         if self.within_table_function && reaching::is_table_function(&name) {
             self.reach_by_table_function(&name, &arguments);
-        }
-        let mut distinct = distinct;
-        if self.eat(Kind::OpeningRoundBracket) {
-            distinct = self.arguments(None)?;
         }
         let filtered = self.take("FILTER");
         if filtered {
@@ -82,24 +81,6 @@ impl<'a> Cursor<'a> {
             return self.window();
         }
         Ok(())
-    }
-
-    /// `arrayMap(f, x)` calls `f` by its name alone: reported where that would reach further than its arguments.
-    fn function_by_name(&mut self) {
-        let mut ahead = 0;
-        while self.kind_at(ahead) == Kind::OpeningRoundBracket {
-            ahead += 1;
-        }
-        let name = match self.kind_at(ahead) {
-            Kind::OpeningCurlyBrace => {
-                let parameter = self.word_at(ahead + 1);
-                self.parameter(parameter).map(Cow::Borrowed)
-            }
-            _ => self.name_at(ahead),
-        };
-        if let Some(name) = name.filter(|name| reaching::acts(name)) {
-            self.touch(Touch::Function(name));
-        }
     }
 
     /// What stands within the brackets, and the closing one: whether the arguments are DISTINCT.

@@ -189,6 +189,20 @@ impl<'a> Cursor<'a> {
         self.tokens.get(..self.at).unwrap_or_default()
     }
 
+    /// How deep the brackets before the cursor are.
+    pub(super) fn deepest_brackets(&self) -> usize {
+        let (mut depth, mut deepest) = (0usize, 0);
+        for token in self.taken() {
+            match token.kind {
+                Kind::OpeningRoundBracket | Kind::OpeningSquareBracket => depth += 1,
+                Kind::ClosingRoundBracket | Kind::ClosingSquareBracket => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            deepest = deepest.max(depth);
+        }
+        deepest
+    }
+
     /// From here on stands data.
     pub(super) fn data_begins(&mut self) {
         self.data = Some(self.at);
@@ -486,12 +500,6 @@ impl<'a> Cursor<'a> {
     /// The value of a parameter, where the request has one.
     pub(super) fn parameter(&self, name: &str) -> Option<&'a str> {
         self.parameters.get(name).map(String::as_str)
-    }
-
-    /// The name so many places further on, where one stands there.
-    pub(super) fn name_at(&mut self, ahead: usize) -> Option<Cow<'a, str>> {
-        let token = self.peek(ahead);
-        lexer::identifier(self.text, token).ok()
     }
 
     /// The name of an expression.

@@ -96,6 +96,7 @@ impl<'a> Cursor<'a> {
                     match cursor.operator(&mut conditions, &mut after)? {
                         Next::Operand => break,
                         Next::Operator => {}
+                        Next::End if conditions > 0 => return cursor.expected(":"),
                         Next::End if named || !cursor.name_follows(naming) => return Ok(()),
                         Next::End => {
                             cursor.take("AS");
@@ -180,17 +181,13 @@ impl<'a> Cursor<'a> {
 
     /// Reports the name that stands here, in brackets or not, as a table that is used as a set.
     pub(super) fn name_as_a_set(&mut self, via: &'static str) {
-        let mut brackets = 0usize;
-        while self.kind_at(brackets) == Kind::OpeningRoundBracket {
-            brackets += 1;
-        }
-        self.go_to(self.position() + brackets);
+        let brackets = self.brackets_and_pluses();
         if !(self.at_identifier() || self.kind() == Kind::OpeningCurlyBrace) || self.call_follows() {
             return;
         }
         let Ok(path) = self.path() else { return };
         for _ in 0..brackets {
-            if self.take("AS") && self.identifier().is_err() {
+            if self.take("AS") && self.identifier_or_parameter().is_err() {
                 return;
             }
             if !self.eat(Kind::ClosingRoundBracket) {
@@ -211,6 +208,18 @@ impl<'a> Cursor<'a> {
                 self.touch(Touch::Also(name, Via::Table(via)));
             }
             None => self.computed(via),
+        }
+    }
+
+    /// Passes brackets and signs that change nothing, `+ ((x))`: how many brackets.
+    pub(super) fn brackets_and_pluses(&mut self) -> usize {
+        let mut brackets = 0;
+        loop {
+            if self.eat(Kind::OpeningRoundBracket) {
+                brackets += 1;
+            } else if !self.eat(Kind::Plus) {
+                return brackets;
+            }
         }
     }
 

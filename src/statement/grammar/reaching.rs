@@ -25,6 +25,8 @@ pub(super) enum Reaching {
     Function,
     /// The first argument names something else of the server.
     Named(Via),
+    /// The first of several arguments is a function: a lambda, or the name of one.
+    Lambda,
 }
 
 /// What the function of this name reaches, if it reaches anything by name.
@@ -38,22 +40,61 @@ pub(super) fn function(name: &str) -> Option<Reaching> {
         b'j' if lower("joinGet") => Some(Reaching::Join),
         b'i' if is(&["in", "inIgnoreSet"]) => Some(Reaching::In),
         b'n' if is(&["notIn", "nullIn", "notNullIn", "notInIgnoreSet", "nullInIgnoreSet", "notNullInIgnoreSet"]) => Some(Reaching::In),
-        b'g' if lower("global") && (name.len() > 8) && name.to_ascii_lowercase().contains("in") => Some(Reaching::In),
+        b'g' if lower("global") && (name.len() >= 8) && name.to_ascii_lowercase().contains("in") => Some(Reaching::In),
         b'h' if is(&["hasColumnInTable"]) => Some(Reaching::Columns),
         b'a' if is(&["arrayReduce", "arrayReduceInRanges"]) => Some(Reaching::Function),
         b'i' if is(&["initializeAggregation"]) => Some(Reaching::Function),
         b'c' if is(&["catboostEvaluate"]) => Some(Reaching::Named(Via::Outside("catboostEvaluate"))),
         b'f' if is(&["file"]) => Some(Reaching::Named(Via::Outside("file"))),
+        b'a' | b'm' if is(&HIGHER_ORDER) => Some(Reaching::Lambda),
         _ => None,
     }
 }
 
-/// Whether the function does more than to compute on arguments that need not be constant.
-pub(super) fn acts(name: &str) -> bool {
-    const ACTING: [&str; 9] =
-        ["file", "sleep", "sleepEachRow", "throwIf", "logTrace", "generateSerialID", "catboostEvaluate", "getClientHTTPHeader", "fuzzQuery"];
-    ACTING.iter().any(|acting| acting.eq_ignore_ascii_case(name)) || name.starts_with("ai") || name.starts_with("AI")
-}
+/// Functions whose first of several arguments is a function; 26.9 takes the bare name of one, also of a stranger's.
+const HIGHER_ORDER: [&str; 41] = [
+    "arrayAll",
+    "arrayAvg",
+    "arrayCompact",
+    "arrayCount",
+    "arrayCumSum",
+    "arrayCumSumNonNegative",
+    "arrayDifference",
+    "arrayExists",
+    "arrayFill",
+    "arrayFilter",
+    "arrayFirst",
+    "arrayFirstIndex",
+    "arrayFirstOrNull",
+    "arrayFold",
+    "arrayLast",
+    "arrayLastIndex",
+    "arrayLastOrNull",
+    "arrayMap",
+    "arrayMax",
+    "arrayMin",
+    "arrayNormalizedGini",
+    "arrayPartialReverseSort",
+    "arrayPartialSort",
+    "arrayPartialShuffle",
+    "arrayProduct",
+    "arrayReverseFill",
+    "arrayReverseSort",
+    "arrayReverseSplit",
+    "arraySort",
+    "arraySplit",
+    "arraySum",
+    "arrayTranspose",
+    "mapAll",
+    "mapApply",
+    "mapExists",
+    "mapFilter",
+    "mapPartialReverseSort",
+    "mapPartialSort",
+    "mapReverseSort",
+    "mapSort",
+    "mapUpdate",
+];
 
 /// Whether ClickHouse has a table function of this name. Views with parameters look alike, and names differ by case.
 pub(super) fn is_table_function(name: &str) -> bool {
@@ -229,6 +270,34 @@ impl<'a> Cursor<'a> {
                 Shape::Named(_) | Shape::Other => self.computed("a function in a string"),
             },
             Reaching::Named(via) => self.reach_name(arguments.first(), via),
+            Reaching::Lambda => self.reach_function_by_name(arguments),
+        }
+    }
+
+    /// `arrayMap(f, x)` calls `f` by its name alone.
+    fn reach_function_by_name(&mut self, arguments: &Arguments) {
+        let [first, _, ..] = arguments.as_slice() else { return };
+        let (end, touched) = (first.end, self.mark());
+        let name = self.at(first.clone(), |cursor| {
+            let brackets = cursor.brackets_and_pluses();
+            let name = cursor.identifier_or_parameter()?;
+            for _ in 0..brackets {
+                if cursor.take("AS") {
+                    cursor.identifier_or_parameter()?;
+                }
+                cursor.close()?;
+            }
+            if cursor.take("AS") {
+                cursor.identifier_or_parameter()?;
+            }
+            if cursor.position() == end { Ok(name) } else { Err(Stop) }
+        });
+        self.forget_since(touched);
+        match name {
+            Some(Some(name)) => self.touch(Touch::Function(name)),
+            Some(None) => self.computed("a function by its name"),
+            // A lambda, which was read as an expression.
+            None => {}
         }
     }
 
@@ -362,13 +431,13 @@ impl<'a> Cursor<'a> {
             Shape::Named(name) if arguments.len() == first + 1 => self.touch(Touch::Also(name, Via::Table(via))),
             Shape::Text(_) | Shape::Named(_) => self.reach_pair(arguments.get(first), arguments.get(first + 1), Via::Table(via)),
             // `remote('host', numbers(3))` and `cluster('name', view(SELECT ...))`: what is called is reported there.
-            Shape::Other if arguments.get(first).is_some_and(|range| self.is_a_call(range.clone())) => {}
+            Shape::Other if arguments.get(first).is_some_and(|range| self.is_a_table_function(range.clone())) => {}
             Shape::Other => self.computed(via),
         }
     }
 
-    fn is_a_call(&mut self, range: Range<usize>) -> bool {
-        self.at(range, |cursor| Ok(cursor.call_follows())).unwrap_or(false)
+    fn is_a_table_function(&mut self, range: Range<usize>) -> bool {
+        self.at(range, |cursor| if cursor.call_follows() { cursor.call_name() } else { Err(Stop) }).is_some_and(|name| is_table_function(&name))
     }
 
     /// A structure is names and types; more than that is code that runs with the statement.

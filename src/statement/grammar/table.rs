@@ -103,8 +103,10 @@ impl<'a> Cursor<'a> {
             return self.table_expression_function();
         }
         let path = self.path()?;
+        // Which of the two is read, the name or the table of this identifier, differs by version.
         if self.take("UUID") {
             self.string()?;
+            self.computed("UUID");
         }
         if path.parts.len() > 2 {
             return self.expected("a name of at most two parts");
@@ -197,6 +199,10 @@ impl<'a> Cursor<'a> {
 
     /// A table function, or a view with parameters, which looks alike.
     pub(super) fn table_expression_function(&mut self) -> Parsed {
+        self.deeper(Self::table_function)
+    }
+
+    fn table_function(&mut self) -> Parsed {
         let name = self.call_name()?;
         self.open()?;
         self.touch(Touch::TableFunction(name.clone()));
