@@ -14,7 +14,7 @@ use crate::listen::{Arrived, Asked, Handler};
 use crate::policy::{self, Permit, Rules};
 use crate::record::{Audit, CallerLine, Entry, Metrics, Outcome, ReachLine, Recorded, Recording};
 use crate::refusal::{Refusal, wants_json};
-use crate::statement::{self, Opinion, Seen, Statement};
+use crate::statement::{self, Kept, Opinion, Seen, Statement};
 use crate::upstream::{Answer, AnswerBody, Upstream};
 
 /// Ties an answer to its record, on every answer.
@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub identities: Identities,
     /// Who may do what.
     pub rules: Rules,
+    /// Statements that were understood before.
+    pub statements: Kept,
     /// The way to ClickHouse.
     pub upstream: Arc<Upstream>,
     /// What a stranger may take.
@@ -45,7 +47,7 @@ async fn pass(snapshot: &Snapshot, audit: &Audit, arrived: Arrived, now: SystemT
     let identified = snapshot.identities.identify(arrived, now).await?;
     entry.saw_caller(identified.caller());
     let mut seen = Seen::default();
-    let understood = statement::understand(identified, &snapshot.limits, snapshot.statement_form, &mut seen).await;
+    let understood = statement::understand(identified, &snapshot.limits, &snapshot.statements, snapshot.statement_form, &mut seen).await;
     entry.saw_text(seen);
     let understood = understood?;
     entry.saw_statement(understood.statement());

@@ -16,6 +16,7 @@ use crate::identity::{Identities, Issuer};
 use crate::listen::{self, Drain, Front};
 use crate::policy::{self, Rules};
 use crate::record::{Audit, Metrics};
+use crate::statement::Kept;
 use crate::upstream::Upstream;
 
 /// Everything that can be known before a socket is opened. Making it is the whole of `keyhouse check`.
@@ -83,6 +84,7 @@ impl Prepared {
         let snapshot = Arc::new(Snapshot {
             identities,
             rules,
+            statements: Kept::new(),
             upstream: Arc::clone(&upstream),
             limits: config.limits.clone(),
             statement_form: config.statement_form,

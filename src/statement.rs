@@ -12,6 +12,7 @@ mod address;
 mod canonical;
 mod gather;
 mod grammar;
+mod kept;
 mod lexer;
 mod reach;
 mod witness;
@@ -22,10 +23,12 @@ use std::sync::Arc;
 use http::Method;
 
 use grammar::Problem;
+use kept::Fact;
 use lexer::{Kind, Lexer};
 
 pub use address::{Address, SETTINGS};
 pub use grammar::Parameters;
+pub use kept::Kept;
 pub use reach::{Name, Reach, Via};
 pub use witness::Opinion;
 
@@ -121,7 +124,7 @@ pub struct Seen {
 pub struct Understood {
     caller: Arc<Caller>,
     method: Method,
-    statement: Statement,
+    statement: Arc<Statement>,
     address: Address,
 }
 
@@ -155,21 +158,31 @@ pub const STACK: usize = 16 * 1024 * 1024;
 /// # Errors
 /// 400 with what could not be read, 413 and 408 for what is too long or too slow, 415 for forms and codings that are
 /// not taken, each by its name.
-pub async fn understand(identified: Identified, limits: &Limits, form: StatementForm, seen: &mut Seen) -> Result<Understood, Refusal> {
+pub async fn understand(identified: Identified, limits: &Limits, kept: &Kept, form: StatementForm, seen: &mut Seen) -> Result<Understood, Refusal> {
     let (caller, head, body) = identified.into_parts();
     let address = gather::check_head(&head)?;
     let text = gather::text(&head, address.query(), body, limits).await?;
-    seen.digest = Some(hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()).as_ref()));
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    seen.digest = Some(hex(digest.as_ref()));
     if form == StatementForm::Full {
         seen.statement = Some(text.clone());
     }
-    let statement = read(&text, address.parameters())?;
+    let key = kept::key(digest.as_ref(), address.parameters());
+    let Fact { statement, opinion } = match kept.find(&key) {
+        Some(fact) => fact,
+        None => {
+            let statement = Arc::new(read(&text, address.parameters())?);
+            let fact = Fact { opinion: statement.second_opinion(), statement };
+            kept.keep(key, fact.clone());
+            fact
+        }
+    };
     seen.comments.clone_from(&statement.read.comments);
     if form == StatementForm::Masked {
         seen.statement = Some(statement.read.masked.clone());
     }
-    seen.opinion = statement.second_opinion();
-    if seen.opinion == Some(Opinion::Disagrees) {
+    seen.opinion = opinion;
+    if opinion == Some(Opinion::Disagrees) {
         return Err(Refusal::new(
             Reason::ParsersDisagree,
             "Two readers of SQL disagree on whether this is a read, so it is not passed on; write it in simpler words, and report it.",

@@ -173,7 +173,8 @@ fn table(rule: &Rule, current: &str, name: &Name, effect: Effect) -> Result<(), 
         .iter()
         .filter(|entry| entry.effects.contains(&effect))
         .any(|entry| entry.tables.iter().any(|pattern| pattern.fits(database, &name.table)));
-    if !allowed && !(effect == Effect::Read && base::is_plain_table(database, &name.table)) {
+    let plain = effect == Effect::Read && base::is_plain_table(database, &name.table);
+    if !(allowed || plain) {
         return Err(Refusal::new(
             Reason::TableNotAllowed,
             with_message(rule, format!("Rule `{}` does not allow `{}` of the table {shown}.", rule.name, effect.word())),

@@ -38,10 +38,7 @@ impl Metrics {
                 Opts::new("requests_total", "Requests by how they ended and why they were refused."),
                 &["outcome", "reason"],
             )?,
-            second_opinions: IntCounterVec::new(
-                Opts::new("second_opinions_total", "What the second reader of SQL made of reads."),
-                &["opinion"],
-            )?,
+            second_opinions: IntCounterVec::new(Opts::new("second_opinions_total", "What the second reader of SQL made of reads."), &["opinion"])?,
             seconds: Histogram::with_opts(
                 HistogramOpts::new("request_seconds", "From the head's arrival to the answer's end.")
                     .buckets(vec![0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 600.0]),

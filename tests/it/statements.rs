@@ -186,3 +186,26 @@ async fn a_write_by_get_is_refused_whatever_the_rule_allows() {
     assert_eq!((answer.status, answer.header("x-keyhouse-reason")), (403, Some("write-by-get")), "{}", answer.text());
     assert!(recorder.requests().is_empty());
 }
+
+#[tokio::test]
+async fn a_statement_that_was_understood_before_is_judged_anew() {
+    let (issuer, recorder) = (Issuer::start().await, Recorder::start(Script::ok("1\n")).await);
+    let house = Plan::new(&issuer.url, &[&recorder.url]).start().await;
+    let (analyst, engineer) = (issuer.token().make(), issuer.token().groups(&["strangers"]).make());
+    let sql = "SELECT * FROM {t:Identifier} WHERE x = {x:String}";
+    for (token, target, status) in [
+        (&analyst, "/?param_t=events&param_x=a", 200),
+        (&analyst, "/?param_t=events&param_x=b", 200),
+        (&analyst, "/?param_t=events&param_x=a&database=sec", 403),
+        (&analyst, "/?param_t=sec.secret&param_x=a&database=sec", 403),
+        (&engineer, "/?param_t=events&param_x=a", 403),
+        (&analyst, "/?param_t=events&param_x=a", 200),
+    ] {
+        let answer = send(&house, post(target, token, sql)).await;
+        assert_eq!(answer.status, status, "{target}: {}", answer.text());
+    }
+    let heard: Vec<(String, String)> =
+        recorder.requests().iter().map(|heard| (heard.text(), heard.parameter("param_x").unwrap_or_default())).collect();
+    let want = |x: &str| ("SELECT * FROM `events` WHERE x = {x:String}".to_owned(), x.to_owned());
+    assert_eq!(heard, [want("a"), want("b"), want("a")]);
+}

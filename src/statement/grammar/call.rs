@@ -33,12 +33,16 @@ impl<'a> Cursor<'a> {
 
     /// The name before the bracket.
     pub(super) fn call_name(&mut self) -> Parsed<Cow<'a, str>> {
-        let mut name = self.identifier()?;
-        while self.eat(Kind::Dot) {
-            let part = self.identifier()?;
-            name = Cow::Owned(format!("{name}.{part}"));
+        let first = self.identifier()?;
+        if self.kind() != Kind::Dot {
+            return Ok(first);
         }
-        Ok(name)
+        let mut name = first.into_owned();
+        while self.eat(Kind::Dot) {
+            name.push('.');
+            name.push_str(&self.identifier()?);
+        }
+        Ok(Cow::Owned(name))
     }
 
     /// Behind the opening bracket of `f(...)`, `f(parameters)(...)`, with DISTINCT, FILTER, NULLS and OVER.
