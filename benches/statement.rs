@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use keyhouse::statement::{self, Parameters};
+use serde_json::Value;
 use sqlparser::{dialect::ClickHouseDialect, parser::Parser};
 
 const STATEMENTS: [(&str, &str); 3] = [
@@ -47,7 +48,7 @@ fn texts() -> Option<Vec<String>> {
         return None;
     }
     let unpacked = Command::new("gzip").arg("-dc").arg(file).stdin(Stdio::null()).output().unwrap();
-    let sql = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["sql"].as_str().map(str::to_owned);
+    let sql = |line: &str| serde_json::from_str::<Value>(line).unwrap().get("sql").and_then(Value::as_str).map(str::to_owned);
     Some(String::from_utf8(unpacked.stdout).unwrap().lines().filter_map(sql).collect())
 }
 

@@ -16,6 +16,7 @@
 mod support;
 
 mod attacks;
+mod bombs;
 mod check;
 mod clients;
 mod corpus;

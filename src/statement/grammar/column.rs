@@ -72,7 +72,8 @@ impl Cursor<'_> {
         loop {
             if self.take("APPLY") {
                 self.apply()?;
-            } else if self.take("EXCEPT") {
+            } else if self.at_word("EXCEPT") && !self.a_query_is_excepted() {
+                self.advance();
                 self.take("STRICT");
                 self.one_or_bracketed(
                     |cursor| {
@@ -90,6 +91,18 @@ impl Cursor<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// `* EXCEPT (SELECT ...)` is a set operation, and `* EXCEPT (select)` leaves out a column.
+    fn a_query_is_excepted(&mut self) -> bool {
+        if self.kind_at(1) != Kind::OpeningRoundBracket {
+            return false;
+        }
+        let here = self.position();
+        self.go_to(here + 1);
+        let query = self.at_subquery();
+        self.go_to(here);
+        query
     }
 
     fn one_or_bracketed(&mut self, mut read: impl FnMut(&mut Self) -> Parsed) -> Parsed {

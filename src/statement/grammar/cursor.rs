@@ -1,7 +1,7 @@
 //! The place in the statement: what stands here, what was found so far, and what was expected.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
 use super::super::lexer::{self, Kind, Lexer, Token};
@@ -9,7 +9,7 @@ use super::super::reach::{Name, Via};
 
 /// Deepest nesting of brackets, subqueries and types. ClickHouse's own bound is 1000 calls of its parser, of which
 /// one level takes several.
-const DEEPEST: u16 = 250;
+pub(super) const DEEPEST: u16 = 250;
 
 /// How often one statement may be read once more as something else, where a keyword is also a name. Each reading is
 /// linear, so all of them are.
@@ -99,6 +99,8 @@ pub(super) struct Cursor<'a> {
     pub(super) bodies: u16,
     /// The common table expression whose second arm may reference it.
     pub(super) recursive: Option<Cow<'a, str>>,
+    /// For an opening round bracket that was followed: where it is closed, or nothing where it is not.
+    pub(super) closings: HashMap<usize, Option<usize>>,
     /// Tokens that give a name to an expression.
     aliases: Vec<Token>,
     /// Names that stand as arguments where an object's name is expected, and for what.
@@ -126,6 +128,7 @@ impl<'a> Cursor<'a> {
             borrowed: None,
             bodies: 0,
             recursive: None,
+            closings: HashMap::new(),
             aliases: Vec::new(),
             named_arguments: Vec::new(),
             within_table_function: false,
@@ -234,23 +237,24 @@ impl<'a> Cursor<'a> {
         if token.kind == Kind::BareWord { self.text_of(token) } else { "" }
     }
 
-    #[inline]
-    fn is_word_at(&mut self, ahead: usize, keyword: &str) -> bool {
-        let token = self.peek(ahead);
-        token.kind == Kind::BareWord && (token.end - token.start) as usize == keyword.len() && self.text_of(token).eq_ignore_ascii_case(keyword)
-    }
-
     /// How many tokens this keyword, of one or several words, takes here; 0 where it does not stand here.
     #[inline]
     fn words(&mut self, ahead: usize, keyword: &str) -> usize {
-        let mut count = 0;
-        for word in keyword.split(' ') {
-            if !self.is_word_at(ahead + count, word) {
+        let (mut count, mut rest) = (0, keyword.as_bytes());
+        loop {
+            let token = self.peek(ahead + count);
+            let word = if token.kind == Kind::BareWord { self.text_of(token).as_bytes() } else { &[] };
+            let Some((first, behind)) = rest.split_at_checked(word.len()) else { return 0 };
+            if word.is_empty() || !first.eq_ignore_ascii_case(word) {
                 return 0;
             }
             count += 1;
+            rest = match behind {
+                [] => return count,
+                [b' ', next @ ..] => next,
+                _ => return 0,
+            };
         }
-        count
     }
 
     /// Whether the keyword stands here. Keywords are bare words in any case, as for ClickHouse.

@@ -147,8 +147,34 @@ impl<'a> Cursor<'a> {
         matches!(self.kind_at(1), Kind::StringLiteral | Kind::HereDoc)
     }
 
+    /// Whether an expression could begin so many places further on, and no operator or clause does.
+    pub(super) fn an_expression_begins(&mut self, ahead: usize) -> bool {
+        const GOING_ON: [&str; 22] = [
+            "AS", "FROM", "AND", "OR", "IN", "IS", "BETWEEN", "LIKE", "ILIKE", "REGEXP", "GLOBAL", "DIV", "MOD", "WHERE", "GROUP", "ORDER", "LIMIT",
+            "HAVING", "SETTINGS", "FORMAT", "UNION", "END",
+        ];
+        match self.kind_at(ahead) {
+            Kind::BareWord => !GOING_ON.iter().any(|word| self.at_word_after(ahead, word)),
+            Kind::QuotedIdentifier
+            | Kind::Number
+            | Kind::StringLiteral
+            | Kind::HereDoc
+            | Kind::OpeningRoundBracket
+            | Kind::OpeningSquareBracket
+            | Kind::OpeningCurlyBrace
+            | Kind::Minus
+            | Kind::Plus
+            | Kind::Asterisk
+            | Kind::DoubleAt => true,
+            _ => false,
+        }
+    }
+
     /// INTERVAL and CASE are also names. What cannot be read as the one is read as the other, so often and no more.
     fn or_a_name(&mut self, read: impl FnOnce(&mut Self) -> Parsed) -> Parsed {
+        if !self.an_expression_begins(1) {
+            return self.named_operand();
+        }
         let mark = self.mark();
         match read(self) {
             Ok(()) => Ok(()),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::super::lexer::Kind;
 use super::super::reach::{Name, Via};
-use super::cursor::{Cursor, Parsed, Touch};
+use super::cursor::{Cursor, DEEPEST, Parsed, Touch};
 use super::{Effect, Is};
 
 /// Words that can stand behind a row count of LIMIT, so that AFTER or UNTIL before them is the count's name.
@@ -108,16 +108,18 @@ impl<'a> Cursor<'a> {
     pub(super) fn at_subquery(&mut self) -> bool {
         let mut ahead = 0;
         while self.kind_at(ahead + 1) == Kind::OpeningRoundBracket {
+            // Nothing that is so deep is read, and each of the brackets would ask again.
+            if ahead > usize::from(DEEPEST) {
+                return false;
+            }
             ahead += 1;
         }
         if !self.begins_a_query(ahead + 1) {
             return false;
         }
         // From the innermost bracket outwards.
-        let mut closing = ahead;
         for opening in (1..=ahead).rev() {
-            let Some(end) = self.closing_of(opening, closing.max(opening)) else { return false };
-            closing = end;
+            let Some(end) = self.closing_of(opening) else { return false };
             let goes_on = matches!(self.kind_at(end + 1), Kind::ClosingRoundBracket | Kind::PipeOperator)
                 || ["UNION", "EXCEPT", "INTERSECT"].iter().any(|word| self.at_word_after(end + 1, word));
             if !goes_on {
@@ -154,24 +156,36 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The place of the bracket that closes this one; the brackets between it and `from` are known to be closed there.
-    fn closing_of(&mut self, opening: usize, from: usize) -> Option<usize> {
-        let mut open = if from == opening { 0 } else { 1 };
-        let mut at = if from == opening { opening } else { from + 1 };
+    /// How far ahead the bracket stands that closes this one. All that are followed on the way are kept, so that no
+    /// token is looked at twice, however deep it is.
+    fn closing_of(&mut self, opening: usize) -> Option<usize> {
+        let here = self.position();
+        if let Some(known) = self.closings.get(&(here + opening)) {
+            return known.map(|at| at - here);
+        }
+        let (mut open, mut at) = (Vec::new(), here + opening);
         loop {
-            let kind = self.kind_at(at);
+            let kind = self.kind_at(at - here);
             match kind {
-                Kind::OpeningRoundBracket => open += 1,
-                Kind::ClosingRoundBracket => open -= 1,
-                Kind::EndOfStream => return None,
-                other if other.is_error() => return None,
+                Kind::OpeningRoundBracket => match self.closings.get(&at) {
+                    Some(&Some(closing)) => at = closing,
+                    Some(&None) => break,
+                    None => open.push(at),
+                },
+                Kind::ClosingRoundBracket => {
+                    self.closings.extend(open.pop().map(|opening| (opening, Some(at))));
+                }
+                Kind::EndOfStream => break,
+                other if other.is_error() => break,
                 _ => {}
             }
-            if open == 0 {
-                return Some(at);
+            if open.is_empty() {
+                return Some(at - here);
             }
             at += 1;
         }
+        self.closings.extend(open.into_iter().map(|opening| (opening, None)));
+        None
     }
 
     /// `( query )`, and `( EXPLAIN query )`.
@@ -535,7 +549,7 @@ impl<'a> Cursor<'a> {
     fn limit_range(&mut self) -> Parsed<bool> {
         let after = self.at_word("AFTER");
         let follows = |cursor: &mut Self| AFTER_A_COUNT.iter().any(|word| cursor.at_word_after(1, word));
-        if !(after || self.at_word("UNTIL")) || follows(self) || self.range_word_is_a_name() {
+        if !(after || self.at_word("UNTIL")) || follows(self) || !self.an_expression_begins(1) {
             return Ok(false);
         }
         self.advance();
@@ -547,24 +561,5 @@ impl<'a> Cursor<'a> {
             }
         }
         Ok(true)
-    }
-
-    /// Whether no expression can begin behind AFTER or UNTIL.
-    fn range_word_is_a_name(&mut self) -> bool {
-        !matches!(
-            self.kind_at(1),
-            Kind::BareWord
-                | Kind::QuotedIdentifier
-                | Kind::Number
-                | Kind::StringLiteral
-                | Kind::HereDoc
-                | Kind::OpeningRoundBracket
-                | Kind::OpeningSquareBracket
-                | Kind::OpeningCurlyBrace
-                | Kind::Minus
-                | Kind::Plus
-                | Kind::Asterisk
-                | Kind::DoubleAt
-        )
     }
 }
