@@ -4,9 +4,19 @@
 //! and keeps what the statement touches; the canonical text is written from the tokens that the grammar took and from
 //! nothing else. So what was judged is what runs, whatever another lexer would have made of the text as it came.
 //!
-//! Where versions differ, the newest is followed and the others are kept safe: numbers lose their separators, heredocs,
-//! hex and binary strings, Unicode quotes and spaces are written in the one form that every version reads, words with `$`
-//! are quoted, and a common table expression that a version could take for the table of its name counts as both.
+//! Where versions differ, the newest (26.9) is followed and the others are kept safe:
+//!
+//! - numbers with separators, hex and binary strings, Unicode quotes and spaces, and heredocs (whose tags could hold anything
+//!   before 25.8) are not known to all: each is written in the one form that every version reads;
+//! - a word with `$` may end there for older lexers: such words are quoted, and parameters with `$` in their names refused;
+//! - SETTINGS behind FORMAT of an INSERT are settings before 22.4 and where `allow_settings_after_format_in_insert` is
+//!   set, and data for the others: refused;
+//! - what a common table expression's name means in its own body, in a body before it, in a second arm or below another of
+//!   the same name differs by version and by `enable_global_with_statement` (which is sent as 1): where any could take it
+//!   for the table of that name, it counts as both;
+//! - which of two tables `FROM a UUID '...'` reads differs: it counts as computed;
+//! - 26.9 calls a function by its bare name in `arrayMap(f, x)`: counted as a call for all;
+//! - what only 26.x has (pipes, FROM without SELECT, joins in brackets) is a syntax error for the others.
 
 mod address;
 mod canonical;

@@ -58,6 +58,8 @@ async fn a_statement_that_may_not_or_cannot_be_read_goes_nowhere() {
         ("SELECT 1 SETTINGS select = '(select s from sec.secret)'", 403, "setting-not-allowed", "`select`"),
         ("SELECT '\\' || ' , (SELECT s FROM sec.secret) -- '", 403, "table-not-allowed", "sec.secret"),
         ("SELECT 1, /* /* */ ' */ (SELECT s FROM sec.secret) /* /* ' -- */ */\n AS x", 403, "table-not-allowed", "sec.secret"),
+        ("INSERT INTO events VALUES SETTINGS a = 1 (1)", 400, "not-understood", "before FORMAT and VALUES"),
+        ("INSERT INTO events FORMAT CSV SETTINGS a = 1\n1", 400, "not-understood", "before FORMAT and VALUES"),
         ("SELECT * FROM sec.secret", 403, "table-not-allowed", "Ask the data platform team."),
         ("SELECT * FROM \"sec\".\"secret\"", 403, "table-not-allowed", "sec.secret"),
         ("SELECT * FROM sec . secret", 403, "table-not-allowed", "sec.secret"),

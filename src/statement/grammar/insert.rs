@@ -71,8 +71,7 @@ impl Cursor<'_> {
     fn insert_rows(&mut self) -> Parsed {
         if self.take("VALUES") {
             self.touch(Touch::Format(Cow::Borrowed("Values")));
-            self.data_begins();
-            return Ok(());
+            return self.insert_data();
         }
         if self.take("FROM INFILE") {
             let file = self.string_text()?;
@@ -99,9 +98,13 @@ impl Cursor<'_> {
         self.keyword("FORMAT")?;
         let format = self.identifier()?;
         self.touch(Touch::Format(format));
-        // Servers before 22.3 read settings here, others read data.
+        self.insert_data()
+    }
+
+    /// Servers before 22.4, and `allow_settings_after_format_in_insert`, read settings here; others read data.
+    fn insert_data(&mut self) -> Parsed {
         if self.at_word("SETTINGS") {
-            return self.expected("data that does not begin with SETTINGS, which stands before FORMAT");
+            return self.expected("data that does not begin with SETTINGS, which stands before FORMAT and VALUES");
         }
         self.data_begins();
         Ok(())
