@@ -134,6 +134,11 @@ impl<'a> Cursor<'a> {
                 self.advance();
                 self.string().map(drop)
             }
+            // Literals, and never the beginning of a name.
+            b'N' | b'T' | b'F' if ["NULL", "TRUE", "FALSE"].iter().any(|literal| word.eq_ignore_ascii_case(literal)) => {
+                self.advance();
+                Ok(())
+            }
             b'T' if word.eq_ignore_ascii_case("TIMESTAMP") && self.string_follows() => {
                 self.function("toDateTime");
                 self.advance();
