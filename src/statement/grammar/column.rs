@@ -88,6 +88,7 @@ impl Cursor<'_> {
                     cursor.identifier().map(drop)
                 })?;
             } else {
+                self.behind_a_matcher = self.position();
                 return Ok(());
             }
         }

@@ -101,6 +101,8 @@ pub(super) struct Cursor<'a> {
     pub(super) recursive: Option<Cow<'a, str>>,
     /// For an opening round bracket that was followed: where it is closed, or nothing where it is not.
     pub(super) closings: HashMap<usize, Option<usize>>,
+    /// Where `*` or COLUMNS ended, which take no name.
+    pub(super) behind_a_matcher: usize,
     /// Tokens that give a name to an expression.
     aliases: Vec<Token>,
     /// Names that stand as arguments where an object's name is expected, and for what.
@@ -129,6 +131,7 @@ impl<'a> Cursor<'a> {
             bodies: 0,
             recursive: None,
             closings: HashMap::new(),
+            behind_a_matcher: 0,
             aliases: Vec::new(),
             named_arguments: Vec::new(),
             within_table_function: false,
@@ -508,6 +511,9 @@ impl<'a> Cursor<'a> {
 
     /// The name of an expression.
     pub(super) fn alias_name(&mut self) -> Parsed {
+        if self.behind_a_matcher == self.at {
+            return self.expected("no name behind * or COLUMNS");
+        }
         let token = self.peek(0);
         self.identifier_or_parameter()?;
         self.aliases.push(token);

@@ -85,7 +85,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn expression_that(&mut self, naming: Naming, ends_at_in: bool) -> Parsed {
         self.deeper(|cursor| {
             let mut named = matches!(naming, Naming::No);
-            let mut conditions = 0usize;
+            let (mut conditions, mut joined) = (0usize, false);
             let mut after = After::Anything;
             loop {
                 cursor.operand(after)?;
@@ -94,7 +94,15 @@ impl<'a> Cursor<'a> {
                         return Ok(());
                     }
                     match cursor.operator(&mut conditions, &mut after)? {
-                        Next::Operand => break,
+                        Next::Operand => {
+                            joined = true;
+                            break;
+                        }
+                        // What an operator has taken may have a name: `x -> * AS f`.
+                        Next::End if joined && cursor.behind_a_matcher == cursor.position() => {
+                            cursor.behind_a_matcher = 0;
+                            continue;
+                        }
                         Next::Operator => {}
                         Next::End if conditions > 0 => return cursor.expected(":"),
                         Next::End if named || !cursor.name_follows(naming) => return Ok(()),
@@ -122,8 +130,9 @@ impl<'a> Cursor<'a> {
 
     /// `AS name`, and with `bare` also a name alone that is none of the words that go on with the query.
     pub(super) fn alias(&mut self, bare: bool) -> Parsed {
+        let matcher = self.behind_a_matcher == self.position();
         if self.take("AS") {
-            return self.alias_name();
+            return if matcher { self.expected("no name behind * or COLUMNS") } else { self.alias_name() };
         }
         if bare && self.at_bare_alias() {
             self.alias_name()?;
