@@ -99,6 +99,23 @@ impl Address {
         Ok(address)
     }
 
+    /// Takes the database that a header says: the same as the parameter's, where both are there.
+    pub(super) fn also_says_database(&mut self, value: &str) -> Result<(), Refusal> {
+        let said = named("database", Some(value.to_owned()), |c| !c.is_control())?;
+        match (&self.database, &said) {
+            (Some(before), Some(said)) if before != said => Err(malformed(format!(
+                "The database is `{}` in one place of the request and `{}` in another; say it once.",
+                shown(before),
+                shown(said)
+            ))),
+            (None, Some(_)) => {
+                self.database = said;
+                Ok(())
+            }
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+
     fn other(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
         if let Some(ignored) = IGNORED.iter().find(|known| **known == name) {
             // Twice or once, nothing of it is sent.

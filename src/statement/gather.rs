@@ -12,15 +12,22 @@ use crate::identity::BareHead;
 use crate::listen::Arriving;
 use crate::refusal::{Reason, Refusal};
 
+/// The database of names without one, as some drivers say it. In ClickHouse it wins over the parameter.
+const DATABASE: HeaderName = HeaderName::from_static("x-clickhouse-database");
+
 /// Checks method and headers, and reads the address.
 pub(super) fn check_head(head: &BareHead) -> Result<Address, Refusal> {
     if ![Method::GET, Method::POST].contains(head.method()) {
         return Err(Refusal::new(Reason::MethodNotAllowed, "Send the statement with POST, or a read with GET."));
     }
+    let mut address = Address::read(head.query())?;
     for (name, value) in head.headers() {
         check_header(name, value)?;
+        if name == DATABASE {
+            address.also_says_database(value.to_str().unwrap_or("\0"))?;
+        }
     }
-    Address::read(head.query())
+    Ok(address)
 }
 
 /// Headers never reach ClickHouse; the ones below would have changed the statement there, so dropping them in silence
@@ -31,6 +38,9 @@ fn check_header(name: &HeaderName, value: &HeaderValue) -> Result<(), Refusal> {
     // ClickHouse decodes RFC 2047 words in any header value.
     if value.as_bytes().windows(2).any(|pair| pair == b"=?") {
         return refuse(Reason::HeaderNotAllowed, &format!("The header `{name}` holds an encoded word (`=?`); write it in plain characters."));
+    }
+    if name == DATABASE {
+        return Ok(());
     }
     if name.as_str().starts_with("x-clickhouse-") || name.as_str().starts_with("x-keyhouse-") {
         return refuse(

@@ -156,7 +156,10 @@ async fn forms_that_are_not_plain_are_refused_by_name() {
         (with("Content-Type: Multipart/Form-Data; boundary=x"), 415, "content-type", "multipart"),
         (with("Content-Type: multipart/form-data-x; boundary=x"), 415, "content-type", "multipart"),
         (with("Content-Type: =?utf-8?q?multipart/form-data?=; boundary=x"), 400, "header-not-allowed", "content-type"),
-        (with("X-ClickHouse-Database: sec"), 400, "header-not-allowed", "x-clickhouse-database"),
+        (with("X-ClickHouse-Database: sec\r\nX-ClickHouse-Database: sales"), 400, "malformed-parameter", "in one place"),
+        (to("/?database=sales").replacen("\r\n", "\r\nX-ClickHouse-Database: sec\r\n", 1), 400, "malformed-parameter", "in one place"),
+        (with("X-ClickHouse-Database: =?utf-8?q?sec?="), 400, "header-not-allowed", "x-clickhouse-database"),
+        (with("X-ClickHouse-Database: s\u{e9}c"), 400, "malformed-parameter", "`database`"),
         (with("X-ClickHouse-Format: Values"), 400, "header-not-allowed", "x-clickhouse-format"),
         (with("X-ClickHouse-100-Continue: defer"), 400, "header-not-allowed", "x-clickhouse-100-continue"),
         (with("X-ClickHouse-Quota: x"), 400, "header-not-allowed", "x-clickhouse-quota"),
@@ -210,4 +213,21 @@ async fn a_statement_that_was_understood_before_is_judged_anew() {
         recorder.requests().iter().map(|heard| (heard.text(), heard.parameter("param_x").unwrap_or_default())).collect();
     let want = |x: &str| ("SELECT * FROM `events` WHERE x = {x:String}".to_owned(), x.to_owned());
     assert_eq!(heard, [want("a"), want("b"), want("a")]);
+}
+
+#[tokio::test]
+async fn the_database_of_a_header_is_the_one_that_is_judged_and_sent() {
+    let (issuer, recorder) = (Issuer::start().await, Recorder::start(Script::ok("1\n")).await);
+    let house = Plan::new(&issuer.url, &[&recorder.url]).start().await;
+    let token = issuer.token().make();
+    for (target, database, table, status) in
+        [("/", "sales", "orders", 200), ("/?database=sales", "sales", "orders", 200), ("/", "sec", "secret", 403), ("/", "sales", "salaries", 403)]
+    {
+        let request =
+            post(target, &token, &format!("SELECT * FROM {table}")).replacen("\r\n", &format!("\r\nX-ClickHouse-Database: {database}\r\n"), 1);
+        let answer = send(&house, request).await;
+        assert_eq!(answer.status, status, "{target} {database}.{table}: {}", answer.text());
+    }
+    let heard: Vec<Option<String>> = recorder.requests().iter().map(|heard| heard.parameter("database")).collect();
+    assert_eq!(heard, [Some("sales".to_owned()), Some("sales".to_owned())]);
 }
