@@ -53,14 +53,19 @@ impl Cursor<'_> {
 
     /// `COLUMNS('regular expression')` and `COLUMNS(a, b)`, behind the word.
     pub(super) fn columns_matcher(&mut self) -> Parsed {
+        self.matched_columns()?;
+        self.transformers(false)
+    }
+
+    /// The brackets of `COLUMNS`, without what may follow them.
+    pub(super) fn matched_columns(&mut self) -> Parsed {
         self.open()?;
         if self.at_string() {
             self.string()?;
         } else {
             self.list(|cursor| cursor.path().map(drop))?;
         }
-        self.close()?;
-        self.transformers(false)
+        self.close()
     }
 
     /// What may follow `*` and COLUMNS: a pattern of names, APPLY, EXCEPT, REPLACE.

@@ -112,8 +112,8 @@ pub(super) struct Cursor<'a> {
     parameters: &'a Parameters,
     furthest: (usize, &'static str),
     retries: u8,
-    /// Where the data of an INSERT begins, in tokens.
-    data: Option<usize>,
+    /// Whether the data of an INSERT stands behind the statement.
+    has_data: bool,
     comments: Vec<Token>,
 }
 
@@ -138,7 +138,7 @@ impl<'a> Cursor<'a> {
             parameters,
             furthest: (0, "a statement"),
             retries: MOST_RETRIES,
-            data: None,
+            has_data: false,
             comments: Vec::new(),
         }
     }
@@ -211,12 +211,12 @@ impl<'a> Cursor<'a> {
 
     /// From here on stands data.
     pub(super) fn data_begins(&mut self) {
-        self.data = Some(self.at);
+        self.has_data = true;
     }
 
     /// Whether data stands behind the cursor.
     pub(super) fn has_data(&self) -> bool {
-        self.data.is_some()
+        self.has_data
     }
 
     /// The comments before this byte.

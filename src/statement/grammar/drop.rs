@@ -235,13 +235,7 @@ impl Cursor<'_> {
             }
         } else if self.at_word("COLUMNS") && self.kind_at(1) == Kind::OpeningRoundBracket {
             self.advance();
-            self.open()?;
-            if self.at_string() {
-                self.string()?;
-            } else {
-                self.list(|cursor| cursor.path().map(drop))?;
-            }
-            self.close()?;
+            self.matched_columns()?;
         } else {
             return self.identifier().map(drop);
         }

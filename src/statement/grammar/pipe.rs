@@ -39,11 +39,7 @@ impl Cursor<'_> {
                 self.select_list()
             }
             Some("EXTEND") => self.select_list(),
-            Some("SET") => self.list(|cursor| {
-                cursor.identifier()?;
-                cursor.token(Kind::Equals, "=")?;
-                cursor.expression()
-            }),
+            Some("SET") => self.list(Self::set_column),
             Some("DROP") => self.list(|cursor| cursor.identifier_or_parameter().map(drop)),
             Some("AS") => self.identifier().map(drop),
             Some("AGGREGATE") => {
