@@ -138,7 +138,9 @@ fn judge(rule: &Rule, database: &str, understood: &Understood) -> Result<(), Ref
 fn also(rule: &Rule, database: &str, name: &Name, via: Via, effect: Effect) -> Result<(), Refusal> {
     let allowed = match via {
         Via::Table(_) | Via::View(_) | Via::Dictionary(_) => return table(rule, database, name, Effect::Read),
-        Via::Database(_) => allows_all_of(rule, name.database.as_deref().unwrap_or(&name.table), effect),
+        Via::Database(word) => return all_of(rule, name.database.as_deref().unwrap_or(&name.table), effect, word),
+        // Names that `system.tables` tells, which has to be allowed too.
+        Via::Listing(_) => lists(rule, &name.table, effect),
         Via::Other("ENGINE") => base::is_plain_engine(&name.table),
         Via::Other(_) => effect == Effect::Administer,
         Via::Outside(_) => false,
@@ -146,8 +148,12 @@ fn also(rule: &Rule, database: &str, name: &Name, via: Via, effect: Effect) -> R
     if allowed {
         return Ok(());
     }
-    let says = format!("`{}` is not allowed to reach `{}`.", via.word(), name.to_string().escape_debug());
-    Err(Refusal::new(Reason::ObjectNotAllowed, with_message(rule, says)))
+    Err(out_of_reach(rule, via.word(), &name.to_string()))
+}
+
+fn out_of_reach(rule: &Rule, word: &str, name: &str) -> Refusal {
+    let says = format!("`{word}` is not allowed to reach `{}`.", name.escape_debug());
+    Refusal::new(Reason::ObjectNotAllowed, with_message(rule, says))
 }
 
 /// Whether the target is a database, which is judged as one.
@@ -155,11 +161,24 @@ fn is_database(reach: &Reach, target: &Name) -> bool {
     reach.also.iter().any(|(name, via)| name == target && matches!(via, Via::Database(_)))
 }
 
-/// Whether the rule allows every table of the database, of any name.
-fn allows_all_of(rule: &Rule, database: &str, effect: Effect) -> bool {
-    let any = "\u{1}";
-    let fits = |pattern: &Pattern| pattern.fits(database, any);
-    !rule.deny.iter().any(fits) && rule.allow.iter().filter(|entry| entry.effects.contains(&effect)).any(|entry| entry.tables.iter().any(fits))
+/// Every table of the database, of any name: the rule must allow them all and deny none.
+fn all_of(rule: &Rule, database: &str, effect: Effect, word: &str) -> Result<(), Refusal> {
+    // `*`, or `name*` of a grant: many databases, and a `deny` is likely of one of them.
+    let many = database.contains('*');
+    if let Some(denied) = rule.deny.iter().find(|pattern| many || pattern.is_of(database)) {
+        let says = format!("`{word}` reaches all of `{}`, and rule `{}` denies {denied}.", database.escape_debug(), rule.name);
+        return Err(Refusal::new(Reason::TableDenied, with_message(rule, says)));
+    }
+    if lists(rule, database, effect) { Ok(()) } else { Err(out_of_reach(rule, word, database)) }
+}
+
+/// Whether the rule allows a table of any name in the database, whatever it denies there.
+fn lists(rule: &Rule, database: &str, effect: Effect) -> bool {
+    allows(rule, effect, |pattern| pattern.fits(database, "\u{1}"))
+}
+
+fn allows(rule: &Rule, effect: Effect, fits: impl Fn(&Pattern) -> bool) -> bool {
+    rule.allow.iter().filter(|entry| entry.effects.contains(&effect)).any(|entry| entry.tables.iter().any(&fits))
 }
 
 fn table(rule: &Rule, current: &str, name: &Name, effect: Effect) -> Result<(), Refusal> {
@@ -168,13 +187,8 @@ fn table(rule: &Rule, current: &str, name: &Name, effect: Effect) -> Result<(), 
     if rule.deny.iter().any(|pattern| pattern.fits(database, &name.table)) {
         return Err(Refusal::new(Reason::TableDenied, with_message(rule, format!("Rule `{}` denies the table {shown}.", rule.name))));
     }
-    let allowed = rule
-        .allow
-        .iter()
-        .filter(|entry| entry.effects.contains(&effect))
-        .any(|entry| entry.tables.iter().any(|pattern| pattern.fits(database, &name.table)));
     let plain = effect == Effect::Read && base::is_plain_table(database, &name.table);
-    if !(allowed || plain) {
+    if !(plain || allows(rule, effect, |pattern| pattern.fits(database, &name.table))) {
         return Err(Refusal::new(
             Reason::TableNotAllowed,
             with_message(rule, format!("Rule `{}` does not allow `{}` of the table {shown}.", rule.name, effect.word())),

@@ -21,7 +21,12 @@ impl Pattern {
     pub(super) fn fits(&self, database: &str, table: &str) -> bool {
         // `.inner.` tables hold what a materialized view keeps: a star does not name them.
         let hidden = table.starts_with('.') && !self.table.starts_with('.');
-        !hidden && glob(&self.database, database) && glob(&self.table, table)
+        !hidden && self.is_of(database) && glob(&self.table, table)
+    }
+
+    /// Whether it can mean a table of the database.
+    pub(super) fn is_of(&self, database: &str) -> bool {
+        glob(&self.database, database)
     }
 }
 

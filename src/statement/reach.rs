@@ -47,6 +47,8 @@ pub enum Via {
     Dictionary(&'static str),
     /// A whole database, or all of its tables that fit a pattern.
     Database(&'static str),
+    /// The names of what a database holds.
+    Listing(&'static str),
     /// A view with parameters, which looks like a table function.
     View(&'static str),
     /// Something outside of the server: an address, a file, a backup.
@@ -59,7 +61,13 @@ impl Via {
     /// The clause or function that reaches it.
     pub fn word(self) -> &'static str {
         match self {
-            Self::Table(word) | Self::Dictionary(word) | Self::Database(word) | Self::View(word) | Self::Outside(word) | Self::Other(word) => word,
+            Self::Table(word)
+            | Self::Dictionary(word)
+            | Self::Database(word)
+            | Self::Listing(word)
+            | Self::View(word)
+            | Self::Outside(word)
+            | Self::Other(word) => word,
         }
     }
 }

@@ -29,7 +29,29 @@ const RULES: &str = r#"rules:
     whom: {groups: [clients]}
     act_as: analyst
     allow: [{effects: [read], tables: ["default.events", "system.*"]}]
+  - name: auditors
+    whom: {groups: [auditors]}
+    act_as: analyst
+    allow: [{effects: [read], tables: ["*.*"], deny: ["sec.secret"]}]
 "#;
+
+/// Statements about a whole database, and what they are for one who may read all but one of its tables. The names are the
+/// business of `system.tables`.
+const WHOLE_DATABASES: &[(&str, Option<(&str, &str)>)] = &[
+    ("CHECK TABLE sec.secret", Some(("table-denied", "sec.secret"))),
+    ("CHECK DATABASE sec", Some(("table-denied", "`CHECK DATABASE` reaches all of `sec`"))),
+    ("CHECK DATABASE `sec`", Some(("table-denied", "`CHECK DATABASE` reaches all of `sec`"))),
+    ("CHECK ALL TABLES", Some(("table-denied", "`CHECK ALL TABLES` reaches all of `*`"))),
+    ("SHOW CREATE DATABASE sec", Some(("table-denied", "denies sec.secret"))),
+    ("SHOW DATABASE sec", Some(("table-denied", "denies sec.secret"))),
+    ("EXISTS DATABASE sec", Some(("table-denied", "denies sec.secret"))),
+    ("SELECT * FROM merge('sec', '.*')", Some(("table-function-not-allowed", "merge"))),
+    ("CHECK DATABASE pub", None),
+    ("SHOW CREATE DATABASE pub", None),
+    ("EXISTS DATABASE pub", None),
+    ("SHOW TABLES FROM sec", None),
+    ("SHOW DICTIONARIES IN sec", None),
+];
 
 /// An attack by its body alone: number, body, status, reason, what the answer says.
 type ByBody<'a> = (u16, &'a str, u16, &'a str, &'a str);
@@ -995,6 +1017,16 @@ const SHADOWS_IN_CALLS: &[(&str, &str, &str)] = &[
     ("SELECT s FROM secret SETTINGS filter = 's IN (SELECT s FROM secret)'", "setting-not-allowed", "filter"),
     ("SELECT s SETTINGS implicit_table_at_top_level = 'secret'", "setting-not-allowed", "implicit_table_at_top_level"),
 ];
+
+#[tokio::test]
+async fn a_denied_table_closes_what_is_about_its_whole_database() {
+    let scene = Scene::begin().await;
+    let refused = WHOLE_DATABASES.iter().filter_map(|&(sql, why)| why.map(|(reason, says)| (78, sql, 403, reason, says)));
+    scene.refuses(scene.by_body("auditors", &refused.collect::<Vec<_>>())).await;
+    let permitted = WHOLE_DATABASES.iter().filter(|(_, why)| why.is_none()).map(|&(sql, _)| sql);
+    let rows: Vec<_> = permitted.map(|sql| ("/", sql, sql, &[][..])).collect();
+    scene.permits("auditors", &rows).await;
+}
 
 #[tokio::test]
 async fn no_common_table_expression_hides_a_table() {

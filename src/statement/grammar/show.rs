@@ -152,7 +152,7 @@ impl Cursor<'_> {
     fn shown_of_database(&mut self, words: &'static str) -> Parsed {
         if self.take_any(&["FROM", "IN"]).is_some() {
             match self.identifier_or_parameter()? {
-                Some(database) => self.touch(Touch::Also(Name::bare(database), Via::Database(words))),
+                Some(database) => self.touch(Touch::Also(Name::bare(database), Via::Listing(words))),
                 None => self.computed(words),
             }
         }
