@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::header::HeaderName;
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Method, Response};
 use http_body_util::Full;
 
 use crate::clock;
@@ -14,7 +14,7 @@ use crate::listen::{Arrived, Asked, Handler};
 use crate::policy::{self, Permit, Rules};
 use crate::record::{Audit, CallerLine, Entry, Metrics, Outcome, ReachLine, Recorded, Recording};
 use crate::refusal::{Refusal, wants_json};
-use crate::statement::{self, Kept, Opinion, Seen, Statement};
+use crate::statement::{self, Kept, Opinion, Reader, Seen, Understood};
 use crate::upstream::{Answer, AnswerBody, Upstream};
 
 /// Ties an answer to its record, on every answer.
@@ -47,16 +47,18 @@ async fn pass(snapshot: &Snapshot, audit: &Audit, arrived: Arrived, now: SystemT
     let identified = snapshot.identities.identify(arrived, now).await?;
     entry.saw_caller(identified.caller());
     let mut seen = Seen::default();
-    let understood = statement::understand(identified, &snapshot.limits, &snapshot.statements, snapshot.statement_form, &mut seen).await;
+    let values = snapshot.rules.values_of(identified.caller());
+    let reader = Reader { kept: &snapshot.statements, values, form: snapshot.statement_form };
+    let understood = statement::understand(identified, &snapshot.limits, reader, &mut seen).await;
     entry.saw_text(seen);
     let understood = understood?;
-    entry.saw_statement(understood.statement());
+    entry.saw_statement(&understood);
     let permitted = policy::decide(&snapshot.rules, understood).map_err(|denied| {
         entry.rule = denied.rule;
         denied.refusal
     })?;
     entry.saw_permit(permitted.permit());
-    snapshot.upstream.forward(&permitted, &entry.request_id).await
+    snapshot.upstream.forward(permitted, &entry.request_id).await
 }
 
 /// Answers requests: the walk inside, the record around it.
@@ -96,6 +98,7 @@ impl Handler for Gate {
         let now = clock::now();
         let head = arrived.head();
         let json = wants_json(&head.headers);
+        let is_head = head.method == Method::HEAD;
         let entry = Entry::open(now, clock::tick(), arrived.peer(), &head.method, head.version);
         let mut recording = Recording::new(entry, Arc::clone(&self.audit), Arc::clone(&self.metrics));
         let entry = recording.entry();
@@ -103,6 +106,10 @@ impl Handler for Gate {
             Ok(answer) => entry.saw_answer(answer),
             Err(refusal) => self.refuse(&refusal, json, entry),
         };
+        if is_head {
+            // Dropping what follows ends the statement, too.
+            response = response.map(|_body| AnswerBody::Whole(Full::default()));
+        }
         entry.answer_begins(response.status(), clock::tick());
         if let Ok(id) = HeaderValue::from_str(entry.request_id.as_str()) {
             response.headers_mut().insert(REQUEST_ID, id);
@@ -129,8 +136,11 @@ impl Entry {
         self.second_opinion = seen.opinion.map(Opinion::word);
     }
 
-    fn saw_statement(&mut self, statement: &Statement) {
+    fn saw_statement(&mut self, understood: &Understood) {
+        let statement = understood.statement();
         let reach = statement.reach();
+        self.uploads = understood.uploads().iter().map(|upload| upload.name.clone()).collect();
+        self.data_bytes = understood.data_passed();
         self.effect = Some(statement.effect().word());
         self.kind = Some(statement.kind());
         self.reach = Some(ReachLine {

@@ -24,6 +24,8 @@ const ACCESS_DENIED: ClickHouseError = ClickHouseError { number: 497, name: "ACC
 const SYNTAX_ERROR: ClickHouseError = ClickHouseError { number: 62, name: "SYNTAX_ERROR" };
 const BAD_ARGUMENTS: ClickHouseError = ClickHouseError { number: 36, name: "BAD_ARGUMENTS" };
 const QUERY_IS_TOO_LARGE: ClickHouseError = ClickHouseError { number: 229, name: "QUERY_IS_TOO_LARGE" };
+const INCORRECT_DATA: ClickHouseError = ClickHouseError { number: 117, name: "INCORRECT_DATA" };
+const LIMIT_EXCEEDED: ClickHouseError = ClickHouseError { number: 290, name: "LIMIT_EXCEEDED" };
 const NOT_IMPLEMENTED: ClickHouseError = ClickHouseError { number: 48, name: "NOT_IMPLEMENTED" };
 const NETWORK_ERROR: ClickHouseError = ClickHouseError { number: 210, name: "NETWORK_ERROR" };
 const SOCKET_TIMEOUT: ClickHouseError = ClickHouseError { number: 209, name: "SOCKET_TIMEOUT" };
@@ -69,7 +71,7 @@ macro_rules! reasons {
 reasons! {
     HttpVersion "http-version" HTTP_VERSION_NOT_SUPPORTED NOT_IMPLEMENTED "HTTP/1.0: its answers end where the connection does, so a cut one looks whole.";
     UnknownPath "unknown-path" NOT_FOUND BAD_ARGUMENTS "Only the path `/` carries statements.";
-    MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED NOT_IMPLEMENTED "Only POST and GET carry statements.";
+    MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED NOT_IMPLEMENTED "Only POST, GET and HEAD carry statements, the last two without a body.";
     RecordUnavailable "record-unavailable" SERVICE_UNAVAILABLE NO_RESOURCES "The record cannot be written and the config says `on_failure: refuse`.";
     NoCredentials "no_credentials" UNAUTHORIZED AUTHENTICATION_FAILED "The request brings no bearer token.";
     MultipleCredentials "multiple_credentials" BAD_REQUEST AUTHENTICATION_FAILED "The request brings more than one credential.";
@@ -104,8 +106,11 @@ reasons! {
     ParameterNotAllowed "parameter-not-allowed" BAD_REQUEST BAD_ARGUMENTS "An address parameter that Keyhouse does not pass on.";
     MalformedParameter "malformed-parameter" BAD_REQUEST BAD_ARGUMENTS "The address parameters are repeated, badly encoded or have a wrong value.";
     HeaderNotAllowed "header-not-allowed" BAD_REQUEST BAD_ARGUMENTS "A header that could change the statement's meaning and that Keyhouse does not read.";
-    ContentType "content-type" UNSUPPORTED_MEDIA_TYPE NOT_IMPLEMENTED "The body is a form; the statement must be the plain body.";
-    ContentEncoding "content-encoding" UNSUPPORTED_MEDIA_TYPE NOT_IMPLEMENTED "The body is compressed; the statement must be plain.";
+    ContentType "content-type" UNSUPPORTED_MEDIA_TYPE NOT_IMPLEMENTED "The body is a form of another kind than `multipart/form-data`, or comes otherwise than with POST.";
+    ContentEncoding "content-encoding" UNSUPPORTED_MEDIA_TYPE NOT_IMPLEMENTED "The body's coding is none of gzip, deflate, br, zstd and lz4, or it is a form's.";
+    MalformedBody "malformed-body" BAD_REQUEST INCORRECT_DATA "The form cannot be read, or the body is not what its coding says.";
+    BodyTooLarge "body-too-large" PAYLOAD_TOO_LARGE LIMIT_EXCEEDED "A form, or an INSERT's data, is larger than the config allows, or unpacks to too many times its size.";
+    UploadNotAllowed "upload-not-allowed" FORBIDDEN ACCESS_DENIED "A table that comes with the statement has the name of another, or a format that is more than rows.";
     BodyTimeout "body-timeout" REQUEST_TIMEOUT SOCKET_TIMEOUT "The body did not arrive in time.";
     BodyBroken "body-broken" BAD_REQUEST NETWORK_ERROR "The body broke off.";
     StatementTooLong "statement-too-long" PAYLOAD_TOO_LARGE QUERY_IS_TOO_LARGE "The statement is longer than `limits.statement_size`.";
@@ -115,7 +120,7 @@ reasons! {
     NotUnderstood "not-understood" BAD_REQUEST SYNTAX_ERROR "The statement cannot be read for certain, so it is not passed on.";
     ParsersDisagree "parsers-disagree" BAD_REQUEST SYNTAX_ERROR "Keyhouse calls the statement a read and its second reader of SQL calls it something else.";
     NoRule "no-rule" FORBIDDEN ACCESS_DENIED "No rule is meant for this caller.";
-    WriteByGet "write-by-get" FORBIDDEN ACCESS_DENIED "GET carries reads only.";
+    WriteByGet "write-by-get" FORBIDDEN ACCESS_DENIED "GET and HEAD carry reads only.";
     EffectNotAllowed "effect-not-allowed" FORBIDDEN ACCESS_DENIED "The caller's rule does not allow what the statement does.";
     TableNotAllowed "table-not-allowed" FORBIDDEN ACCESS_DENIED "The caller's rule does not allow a table of the statement.";
     TableDenied "table-denied" FORBIDDEN ACCESS_DENIED "The caller's rule denies a table of the statement.";
@@ -178,6 +183,11 @@ impl Refusal {
     /// How long to wait before asking again, where that helps.
     pub fn retry(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    /// The reason, the sentence and the cause.
+    pub fn into_parts(self) -> (Reason, String, Option<Box<dyn Error + Send + Sync>>) {
+        (self.reason, self.says, self.cause)
     }
 
     /// The causes as one line, outermost first; nothing where the refusal speaks for itself.

@@ -20,25 +20,33 @@
 
 mod address;
 mod canonical;
-#[cfg_attr(not(test), expect(dead_code, reason = "until bodies are decoded by it"))]
 mod coding;
+mod data;
+mod form;
 mod gather;
 mod grammar;
 mod kept;
 mod lexer;
+mod pieces;
 mod reach;
 mod witness;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use http::Method;
 
+use gather::{Gathered, Shape};
 use grammar::Problem;
 use kept::Fact;
 use lexer::{Kind, Lexer};
+use pieces::Pieces;
 
 pub use address::{Address, SETTINGS};
+pub use coding::Coding;
+pub use data::{Cut, Data, Turn};
+pub use form::{Columns, Upload};
 pub use grammar::Parameters;
 pub use kept::Kept;
 pub use reach::{Name, Reach, Via};
@@ -79,11 +87,20 @@ impl Effect {
     }
 }
 
+/// What stands behind VALUES of an INSERT.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Values {
+    /// Data, which goes on unread and which ClickHouse must not take for anything else.
+    #[default]
+    Data,
+    /// Tuples of expressions, which are read as SQL.
+    Expressions,
+}
+
 /// A statement that was read.
 #[derive(Debug)]
 pub struct Statement {
     read: grammar::Read,
-    data: String,
 }
 
 impl Statement {
@@ -113,9 +130,14 @@ impl Statement {
         (read.effect == Effect::Read).then(|| witness::ask(&read.canonical, read.tokens, read.deepest))
     }
 
-    /// The data that follows the head of an INSERT, as it came.
-    pub fn data(&self) -> &str {
-        &self.data
+    /// Where the data of an INSERT begins in the text as it came, in bytes.
+    pub fn data(&self) -> Option<usize> {
+        self.read.data
+    }
+
+    /// Whether what stands behind VALUES was read, and is a part of the canonical text.
+    pub fn values_are_expressions(&self) -> bool {
+        self.read.values_read
     }
 }
 
@@ -138,6 +160,8 @@ pub struct Understood {
     method: Method,
     statement: Arc<Statement>,
     address: Address,
+    uploads: Vec<Upload>,
+    data: Option<Data>,
 }
 
 impl Understood {
@@ -160,6 +184,21 @@ impl Understood {
     pub fn address(&self) -> &Address {
         &self.address
     }
+
+    /// The tables that come with it.
+    pub fn uploads(&self) -> &[Upload] {
+        &self.uploads
+    }
+
+    /// How many bytes of data went on so far, where there is any.
+    pub fn data_passed(&self) -> Option<Arc<AtomicU64>> {
+        self.data.as_ref().map(Data::passed)
+    }
+
+    /// Takes the data of an INSERT: it can be sent but once.
+    pub fn take_data(&mut self) -> Option<Data> {
+        self.data.take()
+    }
 }
 
 /// Stack of a thread that reads statements, in bytes: the deepest nesting that is taken needs less than an eighth of it.
@@ -170,37 +209,100 @@ pub const STACK: usize = 16 * 1024 * 1024;
 /// # Errors
 /// 400 with what could not be read, 413 and 408 for what is too long or too slow, 415 for forms and codings that are
 /// not taken, each by its name.
-pub async fn understand(identified: Identified, limits: &Limits, kept: &Kept, form: StatementForm, seen: &mut Seen) -> Result<Understood, Refusal> {
+pub async fn understand(identified: Identified, limits: &Limits, reader: Reader<'_>, seen: &mut Seen) -> Result<Understood, Refusal> {
     let (caller, head, body) = identified.into_parts();
-    let address = gather::check_head(&head)?;
-    let text = gather::text(&head, address.query(), body, limits).await?;
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-    seen.digest = Some(hex(digest.as_ref()));
-    if form == StatementForm::Full {
-        seen.statement = Some(text.clone());
-    }
-    let key = kept::key(digest.as_ref(), address.parameters());
-    let Fact { statement, opinion } = match kept.find(&key) {
-        Some(fact) => fact,
-        None => {
-            let statement = Arc::new(read(&text, address.parameters())?);
-            let fact = Fact { opinion: statement.second_opinion(), statement };
-            kept.keep(key, fact.clone());
-            fact
+    let (mut address, shape) = gather::check_head(&head)?;
+    let (uploads, gathered) = match shape {
+        Shape::Form(boundary) => {
+            let uploads = gather::in_time(limits.body_timeout, form::read(body, boundary, &mut address, limits)).await??;
+            (uploads, Gathered::whole(address.query(), limits)?)
+        }
+        Shape::Text(codings) => {
+            let pieces = Pieces::new(body, &codings, limits);
+            let read = |text: &str| reader.fact(text, address.parameters()).ok();
+            (Vec::new(), gather::in_time(limits.body_timeout, gather::text(&head, address.query(), pieces, limits, read)).await??)
         }
     };
-    seen.comments.clone_from(&statement.read.comments);
-    if form == StatementForm::Masked {
-        seen.statement = Some(statement.read.masked.clone());
-    }
-    seen.opinion = opinion;
-    if opinion == Some(Opinion::Disagrees) {
+    let Gathered { text, fact, data } = gathered;
+    let fact = match fact {
+        Some(fact) => fact,
+        None => reader.whole(&text, address.parameters()).inspect_err(|_| reader.shows(&text, None, seen))?,
+    };
+    let begins = fact.statement.data().unwrap_or(text.len()).min(text.len());
+    reader.shows(&text.slice(..begins), Some(&fact), seen);
+    if fact.opinion == Some(Opinion::Disagrees) {
         return Err(Refusal::new(
             Reason::ParsersDisagree,
             "Two readers of SQL disagree on whether this is a read, so it is not passed on; write it in simpler words, and report it.",
         ));
     }
-    Ok(Understood { caller, method: head.method().clone(), statement, address })
+    let statement = fact.statement;
+    if !uploads.is_empty() && statement.data().is_some() {
+        return Err(Refusal::new(Reason::NotUnderstood, "An INSERT with data takes no tables along; send them with INSERT ... SELECT."));
+    }
+    let data = data.or_else(|| statement.data().map(|_| Data::undone(text.slice(begins..), Pieces::none(limits), limits)));
+    Ok(Understood { caller, method: head.method().clone(), statement, address, uploads, data })
+}
+
+/// What statements are read with.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    /// Statements that were understood before.
+    pub kept: &'a Kept,
+    /// What stands behind VALUES of this caller's INSERTs.
+    pub values: Values,
+    /// How statements stand in the record.
+    pub form: StatementForm,
+}
+
+impl Reader<'_> {
+    /// What is understood of a text, read now or kept from before.
+    fn fact(self, text: &str, parameters: &Parameters) -> Result<Fact, Refusal> {
+        let digest = digest(text.as_bytes());
+        let key = kept::key(&digest, parameters, self.values);
+        if let Some(fact) = self.kept.find(&key) {
+            return Ok(fact);
+        }
+        let statement = Arc::new(read_as(text, parameters, self.values)?);
+        let data = statement.data().and_then(|at| text.split_at_checked(at));
+        let fact = Fact { opinion: statement.second_opinion(), digest: data.map_or(digest, |(head, _)| self::digest(head.as_bytes())), statement };
+        // Data comes but once.
+        if data.is_none_or(|(_, data)| data.trim().is_empty()) {
+            self.kept.keep(key, fact.clone());
+        }
+        Ok(fact)
+    }
+
+    /// The same of bytes, which only in the data of an INSERT may be anything but UTF-8.
+    fn whole(self, text: &[u8], parameters: &Parameters) -> Result<Fact, Refusal> {
+        let not_utf8 = |error| Refusal::new(Reason::NotUtf8, "The statement is not UTF-8.").because(error);
+        match std::str::from_utf8(text) {
+            Ok(text) => self.fact(text, parameters),
+            Err(error) => {
+                self.fact(gather::readable(text), parameters).ok().filter(|fact| fact.statement.data().is_some()).ok_or_else(|| not_utf8(error))
+            }
+        }
+    }
+
+    /// What the record shows of it.
+    fn shows(self, text: &[u8], fact: Option<&Fact>, seen: &mut Seen) {
+        seen.digest = Some(hex(&fact.map_or_else(|| digest(text), |fact| fact.digest)));
+        if let Some(fact) = fact {
+            seen.comments.clone_from(&fact.statement.read.comments);
+            seen.opinion = fact.opinion;
+        }
+        seen.statement = match self.form {
+            StatementForm::Full => Some(String::from_utf8_lossy(text).into_owned()),
+            StatementForm::Masked => fact.map(|fact| fact.statement.read.masked.clone()),
+            StatementForm::Digest => None,
+        };
+    }
+}
+
+fn digest(text: &[u8]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text).as_ref());
+    bytes
 }
 
 /// Reads a statement from text alone, as the gate does after gathering it. `parameters` are the values of `{name:Type}`.
@@ -208,11 +310,12 @@ pub async fn understand(identified: Identified, limits: &Limits, kept: &Kept, fo
 /// # Errors
 /// 400 with what could not be read.
 pub fn read(text: &str, parameters: &Parameters) -> Result<Statement, Refusal> {
-    match grammar::read(text, parameters) {
-        Ok(read) => {
-            let data = read.data.and_then(|at| text.get(at..)).unwrap_or_default().to_owned();
-            Ok(Statement { read, data })
-        }
+    read_as(text, parameters, Values::Data)
+}
+
+fn read_as(text: &str, parameters: &Parameters, values: Values) -> Result<Statement, Refusal> {
+    match grammar::read(text, parameters, values) {
+        Ok(read) => Ok(Statement { read }),
         Err(Problem::Empty) => Err(Refusal::new(
             Reason::EmptyStatement,
             "There is no statement, or only comments, spaces and semicolons; send one as the body or as the address parameter `query`.",

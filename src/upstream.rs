@@ -1,6 +1,7 @@
 //! The only way to ClickHouse: a permitted statement, a request built from nothing, frames both ways.
 
 mod answer;
+mod form;
 mod node;
 mod outgoing;
 mod settings;
@@ -10,9 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 
 pub use answer::{Answer, AnswerBody};
@@ -22,7 +21,9 @@ use crate::dial::{self, Dialer};
 use crate::policy::Permitted;
 use crate::record::{Metrics, RequestId};
 use crate::refusal::{Reason, Refusal, chain};
+use crate::statement::Data;
 use node::{Connection, Failure, Node, Repeat};
+use outgoing::OutgoingBody;
 
 /// How often a user that could not be asked for its settings is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
@@ -55,39 +56,46 @@ impl Upstream {
         Self { clusters, users }
     }
 
-    /// Sends a permitted statement and returns the beginning of its answer.
+    /// Sends a permitted statement, with the data that follows it, and returns the beginning of its answer.
     ///
     /// # Errors
-    /// 502 and 504 where there is none, always before a byte of an answer has gone out.
-    pub async fn forward(&self, permitted: &Permitted, id: &RequestId) -> Result<Answer, Refusal> {
+    /// 502 and 504 where there is none, 400, 408 and 413 where the data breaks off, always before a byte of an answer has
+    /// gone out.
+    pub async fn forward(&self, mut permitted: Permitted, id: &RequestId) -> Result<Answer, Refusal> {
+        let data = match permitted.take_data() {
+            Some(data) => Some(Box::new(data.begins().await?)),
+            None => None,
+        };
         let (user, cluster) = self.destination(permitted.permit().act_as())?;
-        let first = match self.attempt(permitted, id, user, cluster.connect(false).await?).await? {
+        let asked = Asked { permitted: &permitted, id, user };
+        let mut first = match self.attempt(&asked, data, cluster.connect(false).await?).await? {
             Ok(answer) => return Ok(answer),
             Err(failed) => failed,
         };
+        let data = first.failure.data.take();
         // A server that hangs up on a connection that had waited, or that keeps none open, gets a second and last try.
         let again = match first.failure.repeat(permitted.understood().statement().effect()) {
             Repeat::OnAnother => cluster.connect(true).await?,
             Repeat::OnTheNext => first.node.reconnect(&first.connection).await.map(|next| (Arc::clone(&first.node), next)).map_err(unreachable)?,
             Repeat::No => return Err(first.refusal()),
         };
-        self.attempt(permitted, id, user, again).await?.map_err(Failed::refusal)
+        self.attempt(&asked, data, again).await?.map_err(Failed::refusal)
     }
 
     /// One try: what it refuses is refused, what it fails at may be tried again.
     async fn attempt(
         &self,
-        permitted: &Permitted,
-        id: &RequestId,
-        user: &User,
+        asked: &Asked<'_>,
+        data: Option<Box<Data>>,
         (node, mut connection): (Arc<Node>, Connection),
     ) -> Result<Result<Answer, Failed>, Refusal> {
+        let Asked { permitted, id, user } = *asked;
         let known = match connection.settings_of(user, &node).await {
             Ok(known) => known,
-            Err(failure) => return Ok(Err(Failed { failure: failure.before_the_statement(), node, connection })),
+            Err(failure) => return Ok(Err(Failed { failure: failure.before_the_statement(data), node, connection })),
         };
         let wanted = known.wanted(permitted, id, user, &node)?;
-        let request = outgoing::build(permitted, id, user, &node, &wanted.settings)?;
+        let request = outgoing::build(permitted, data, id, user, &node, &wanted.settings)?;
         match connection.send(request, &node).await {
             Ok(response) => Answer::new(response, connection, node, id, wanted.ignored).map(Ok),
             Err(failure) => Ok(Err(Failed { failure, node, connection })),
@@ -187,6 +195,13 @@ impl User {
     }
 }
 
+/// What is asked, and whose credential asks it.
+struct Asked<'a> {
+    permitted: &'a Permitted,
+    id: &'a RequestId,
+    user: &'a User,
+}
+
 /// A try that gave no answer.
 struct Failed {
     failure: Failure,
@@ -205,12 +220,15 @@ fn unreachable(error: dial::Error) -> Refusal {
 }
 
 /// What is sent and what comes back, in short.
-type Outgoing = Request<Full<Bytes>>;
+type Outgoing = Request<OutgoingBody>;
 type Incomings = Response<Incoming>;
 
 impl Failure {
     /// What the caller is told.
     fn refusal(self, node: &Node) -> Refusal {
+        if let Some(cut) = self.cut {
+            return cut;
+        }
         let refusal = Refusal::new(self.reason, self.says);
         match self.cause {
             Some(cause) => refusal.because(cause),

@@ -159,7 +159,7 @@ fn page(arguments: &Arguments) -> io::Result<ExitCode> {
     let parameters: Parameters = arguments.parameters.iter().cloned().collect();
     match statement::read(&sql, &parameters) {
         Ok(statement) => {
-            print(&Facts::of(&statement, arguments.database.as_deref()), statement.data())?;
+            print(&Facts::of(&statement, arguments.database.as_deref()), statement.data().map_or(0, |at| sql.len() - at))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(refusal) => {
@@ -174,7 +174,7 @@ fn refused(refusal: &Refusal) {
 }
 
 /// What there is of each, one line each; what there is nothing of is left out.
-fn print(facts: &Facts<'_>, data: &str) -> io::Result<()> {
+fn print(facts: &Facts<'_>, data: usize) -> io::Result<()> {
     let mut output = io::stdout().lock();
     writeln!(output, "{:<16} {} ({})", "effect", facts.effect, facts.kind)?;
     let also: Vec<String> = facts.also.iter().map(|also| format!("{} (by {})", also.name, also.via)).collect();
@@ -197,8 +197,8 @@ fn print(facts: &Facts<'_>, data: &str) -> io::Result<()> {
         writeln!(output, "{name:<16} {}", values.join(", ").escape_debug().to_string().replace("\\'", "'").replace("\\\"", "\""))?;
     }
     writeln!(output, "\n{}", facts.canonical)?;
-    if !data.is_empty() {
-        writeln!(output, "... and {} bytes of data, as they are", data.len())?;
+    if data > 0 {
+        writeln!(output, "... and {data} bytes of data, as they are")?;
     }
     Ok(())
 }

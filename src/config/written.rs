@@ -358,8 +358,10 @@ pub struct Limits {
     pub header_timeout: String,
     /// For a connection without a request.
     pub idle_timeout: String,
-    /// For a request's whole body.
+    /// For all of a body that is read before the statement is judged: a statement or a form.
     pub body_timeout: String,
+    /// For the next piece of an INSERT's data.
+    pub data_timeout: String,
     /// For a caller that does not take its answer.
     pub write_timeout: String,
     /// A head's bytes, HTTP/1.1 (431 beyond).
@@ -368,6 +370,12 @@ pub struct Limits {
     pub header_count: u32,
     /// A statement's bytes, at most ClickHouse's own `max_query_size` (262144).
     pub statement_size: String,
+    /// A form's bytes: it is held in memory with the tables in it.
+    pub form_size: String,
+    /// An INSERT's data, its bytes as ClickHouse gets them.
+    pub max_insert_bytes: String,
+    /// How many times its size a compressed body may unpack to, where Keyhouse unpacks it; its first MiB may be any.
+    pub decoding_ratio: u32,
     /// HTTP/2.
     pub http2: Http2,
     /// How long running answers may take after SIGTERM.
@@ -382,10 +390,14 @@ impl Default for Limits {
             header_timeout: "10s".to_owned(),
             idle_timeout: "75s".to_owned(),
             body_timeout: "30s".to_owned(),
+            data_timeout: "60s".to_owned(),
             write_timeout: "60s".to_owned(),
             header_size: "32KiB".to_owned(),
             header_count: 100,
             statement_size: "256KiB".to_owned(),
+            form_size: "8MiB".to_owned(),
+            max_insert_bytes: "16GiB".to_owned(),
+            decoding_ratio: 1000,
             http2: Http2::default(),
             drain_timeout: "30s".to_owned(),
         }

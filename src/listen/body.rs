@@ -24,6 +24,11 @@ impl Arriving {
     pub(super) fn new(incoming: Incoming) -> Self {
         Self(Some(incoming))
     }
+
+    /// A body without bytes.
+    pub(crate) fn nothing() -> Self {
+        Self(None)
+    }
 }
 
 impl Body for Arriving {

@@ -6,7 +6,7 @@ use super::base;
 use super::file::{Rule, Rules};
 use super::pattern::Pattern;
 use crate::refusal::{Reason, Refusal};
-use crate::statement::{Effect, Name, Reach, Understood, Via};
+use crate::statement::{Data, Effect, Name, Reach, Understood, Upload, Via};
 
 /// The yes to one statement: whose credential carries it, in which database, by which rule. Only [`decide`] makes one.
 ///
@@ -53,6 +53,11 @@ impl Permitted {
     pub fn understood(&self) -> &Understood {
         &self.understood
     }
+
+    /// Takes the data of an INSERT: it can be sent but once.
+    pub fn take_data(&mut self) -> Option<Data> {
+        self.understood.take_data()
+    }
 }
 
 /// Judges a statement by the first rule that is meant for its caller.
@@ -91,8 +96,8 @@ fn judge(rule: &Rule, database: &str, understood: &Understood) -> Result<(), Ref
     let statement = understood.statement();
     let (effect, reach) = (statement.effect(), statement.reach());
     let refuse = |reason, says: String| Err(Refusal::new(reason, with_message(rule, says)));
-    if effect != Effect::Read && understood.method() == Method::GET {
-        return refuse(Reason::WriteByGet, "GET carries reads only; send it with POST.".to_owned());
+    if effect != Effect::Read && understood.method() != Method::POST {
+        return refuse(Reason::WriteByGet, format!("{} carries reads only; send it with POST.", understood.method()));
     }
     if !rule.allow.iter().any(|entry| entry.effects.contains(&effect)) {
         return refuse(
@@ -121,13 +126,17 @@ fn judge(rule: &Rule, database: &str, understood: &Understood) -> Result<(), Ref
             format!("The function `{}` is not known to compute on its arguments alone.", function.escape_debug()),
         );
     }
+    for Upload { name, .. } in understood.uploads() {
+        upload(rule, database, name, reach)?;
+    }
+    let is_upload = |name: &Name| name.database.is_none() && understood.uploads().iter().any(|upload| upload.name == name.table);
     // Every object by itself: a target by the statement's effect, a source by `read`.
-    let sources = reach.tables.iter().map(|name| (name, Effect::Read));
+    let sources = reach.tables.iter().filter(|name| !is_upload(name)).map(|name| (name, Effect::Read));
     let targets = reach.targets.iter().filter(|name| !is_database(reach, name)).map(|name| (name, effect));
     for (name, effect) in sources.chain(targets) {
         table(rule, database, name, effect)?;
     }
-    for (name, via) in &reach.also {
+    for (name, via) in reach.also.iter().filter(|(name, via)| !(is_upload(name) && *via == AS_A_SET)) {
         also(rule, database, name, *via, effect)?;
     }
     Ok(())
@@ -154,6 +163,26 @@ fn also(rule: &Rule, database: &str, name: &Name, via: Via, effect: Effect) -> R
 fn out_of_reach(rule: &Rule, word: &str, name: &str) -> Refusal {
     let says = format!("`{word}` is not allowed to reach `{}`.", name.escape_debug());
     Refusal::new(Reason::ObjectNotAllowed, with_message(rule, says))
+}
+
+/// A table on the right side of IN.
+const AS_A_SET: Via = Via::Table("IN");
+
+/// An uploaded table stands before the current database's of its name. It may have none that the rule names, nor one that
+/// the statement means otherwise: what is judged must be what is read.
+fn upload(rule: &Rule, current: &str, table: &str, reach: &Reach) -> Result<(), Refusal> {
+    let patterns = rule.allow.iter().flat_map(|entry| &entry.tables).filter(|pattern| pattern.is_of_one_table()).chain(&rule.deny);
+    let by_rule = patterns.into_iter().any(|pattern| pattern.fits(current, table));
+    let is_qualified = |name: &Name| name.table == table && name.database.as_deref() == Some(current);
+    let by_statement = reach.ctes.contains(table)
+        || reach.tables.iter().any(is_qualified)
+        || reach.targets.iter().any(|name| name.table == table)
+        || reach.also.iter().any(|(name, via)| name.table == table && (*via != AS_A_SET || is_qualified(name)));
+    if by_rule || by_statement {
+        let says = format!("The table `{table}` that comes with the statement has the name of another; give it a name of its own.");
+        return Err(Refusal::new(Reason::UploadNotAllowed, with_message(rule, says)));
+    }
+    Ok(())
 }
 
 /// Whether the target is a database, which is judged as one.

@@ -3,12 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::pattern::Pattern;
 use crate::config::{Config, Problems, read_yaml};
 use crate::identity::Caller;
-use crate::statement::Effect;
+use crate::statement::{Effect, Values};
 
 /// One policy file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -28,8 +28,23 @@ pub struct WrittenRule {
     pub act_as: String,
     /// What it allows; every table of a statement needs one entry that allows it.
     pub allow: Vec<WrittenAllow>,
+    /// What stands behind VALUES of an INSERT: `data`, so that ClickHouse evaluates nothing in it, or `expressions`, which are
+    /// read and judged like the rest of the statement.
+    #[serde(default)]
+    pub insert_values: WrittenValues,
     /// What a refused caller is told besides.
     pub message: Option<String>,
+}
+
+/// What stands behind VALUES.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WrittenValues {
+    /// Data.
+    #[default]
+    Data,
+    /// Tuples of expressions.
+    Expressions,
 }
 
 /// Whom a rule is meant for: a caller that fits every key that is there.
@@ -73,6 +88,7 @@ pub struct Rule {
     pub(super) database: String,
     pub(super) allow: Vec<Allow>,
     pub(super) deny: Vec<Pattern>,
+    pub(super) insert_values: Values,
     pub(super) message: Option<String>,
 }
 
@@ -91,6 +107,11 @@ impl Rules {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// What stands behind VALUES of this caller's INSERTs: it has to be known before they are read.
+    pub fn values_of(&self, caller: &Caller) -> Values {
+        self.for_caller(caller).map_or(Values::Data, |rule| rule.insert_values)
     }
 
     /// The first that is meant for the caller.
@@ -179,6 +200,10 @@ fn check(written: WrittenRule, place: &str, config: &Config, problems: &mut Prob
         act_as: written.act_as,
         allow,
         deny,
+        insert_values: match written.insert_values {
+            WrittenValues::Data => Values::Data,
+            WrittenValues::Expressions => Values::Expressions,
+        },
         message: written.message,
     }
 }

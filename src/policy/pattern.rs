@@ -24,6 +24,11 @@ impl Pattern {
         !hidden && self.is_of(database) && glob(&self.table, table)
     }
 
+    /// Whether it names one table of each database.
+    pub(super) fn is_of_one_table(&self) -> bool {
+        !self.table.contains('*')
+    }
+
     /// Whether it can mean a table of the database.
     pub(super) fn is_of(&self, database: &str) -> bool {
         glob(&self.database, database)

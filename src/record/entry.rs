@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use serde::Serialize;
@@ -134,6 +136,12 @@ pub struct Entry {
     pub reach: Option<ReachLine>,
     /// The statement in the form that the config asks for.
     pub statement: Option<String>,
+    /// Tables that came with the statement.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub uploads: Vec<String>,
+    /// Bytes of an INSERT's data that went to ClickHouse, as they went.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "counted")]
+    pub data_bytes: Option<Arc<AtomicU64>>,
     /// Comments of the statement, which ClickHouse does not get.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub comments: Vec<String>,
@@ -190,6 +198,8 @@ impl Entry {
             database: None,
             kind: None,
             reach: None,
+            uploads: Vec::new(),
+            data_bytes: None,
             comments: Vec::new(),
             second_opinion: None,
             statement: None,
@@ -232,6 +242,10 @@ impl Entry {
 
 fn milliseconds(duration: std::time::Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}
+
+fn counted<S: serde::Serializer>(count: &Option<Arc<AtomicU64>>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_some(&count.as_ref().map(|count| count.load(Ordering::Relaxed)))
 }
 
 fn rfc3339<S: serde::Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,5 +1,7 @@
 //! The parameters after the `?`: decoded once, each known by its exact name, none twice.
 
+use std::collections::BTreeMap;
+
 use percent_encoding::percent_decode_str;
 
 use super::grammar::Parameters;
@@ -32,6 +34,9 @@ const IGNORED: [&str; 10] = [
     "client_protocol_version",
 ];
 
+/// How parameters end that describe an uploaded table.
+const DESCRIBING: [&str; 3] = ["_format", "_structure", "_types"];
+
 /// The address parameters that Keyhouse understands. Everything else in an address is refused by its name: for
 /// ClickHouse an unknown parameter is a setting, and settings can carry SQL.
 #[derive(Debug, Default)]
@@ -42,6 +47,9 @@ pub struct Address {
     settings: Vec<(&'static str, &'static str)>,
     parameters: Parameters,
     ignored: Vec<&'static str>,
+    decompress: Option<bool>,
+    /// What describes uploaded tables, where the body is a form.
+    described: Option<BTreeMap<String, String>>,
 }
 
 impl Address {
@@ -75,9 +83,19 @@ impl Address {
         &self.ignored
     }
 
-    /// Reads what stands after the `?`.
-    pub(super) fn read(query: Option<&str>) -> Result<Self, Refusal> {
-        let mut address = Self::default();
+    /// Whether the body is in ClickHouse's compressed blocks.
+    pub(super) fn decompress(&self) -> bool {
+        self.decompress.unwrap_or_default()
+    }
+
+    /// What describes uploaded tables, by the parameters' names.
+    pub(super) fn take_described(&mut self) -> BTreeMap<String, String> {
+        self.described.take().unwrap_or_default()
+    }
+
+    /// Reads what stands after the `?`, of a request whose body is a form or not.
+    pub(super) fn read(query: Option<&str>, form: bool) -> Result<Self, Refusal> {
+        let mut address = Self { described: form.then(BTreeMap::new), ..Self::default() };
         for pair in query.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = (decode(name)?, decode(value)?);
@@ -97,6 +115,34 @@ impl Address {
         address.database = named("database", address.database, |c| !c.is_control())?;
         address.default_format = named("default_format", address.default_format, |c| c.is_ascii_alphanumeric())?;
         Ok(address)
+    }
+
+    /// Takes a field of a form. ClickHouse joins fields called `query`, the address's first; here there is one.
+    pub(super) fn field(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
+        match (name, name.strip_prefix("param_")) {
+            ("query", _) if self.query.as_deref().is_some_and(|query| !query.is_empty()) => Err(twice(name)),
+            ("query", _) => {
+                self.query = Some(value.to_owned());
+                Ok(())
+            }
+            (_, Some(parameter)) => self.parameter(parameter, value),
+            _ if self.describes(name, value)? => Ok(()),
+            _ => {
+                let says = format!("The field `{}` of the form is not passed on; settings and the database stand in the address.", shown(name));
+                Err(Refusal::new(Reason::ParameterNotAllowed, says))
+            }
+        }
+    }
+
+    /// Whether the parameter describes an uploaded table, as far as its name tells; it is kept then.
+    fn describes(&mut self, name: &str, value: &str) -> Result<bool, Refusal> {
+        let Some(described) = self.described.as_mut().filter(|_| DESCRIBING.iter().any(|end| name.ends_with(end))) else {
+            return Ok(false);
+        };
+        match described.insert(name.to_owned(), value.to_owned()) {
+            Some(_) => Err(twice(name)),
+            None => Ok(true),
+        }
     }
 
     /// Takes the database that a header says: the same as the parameter's, where both are there.
@@ -125,7 +171,13 @@ impl Address {
         if let Some(name) = name.strip_prefix("param_") {
             return self.parameter(name, value);
         }
+        if name == "decompress" {
+            return self.decompresses(value);
+        }
         let Some((setting, values)) = SETTINGS.iter().find(|(known, _)| *known == name) else {
+            if self.describes(name, value)? {
+                return Ok(());
+            }
             let says =
                 format!("The address parameter `{}` is not passed on; `query`, `database`, `default_format` and `param_...` are.", shown(name));
             return Err(Refusal::new(Reason::ParameterNotAllowed, says));
@@ -137,6 +189,15 @@ impl Address {
         let value = value.ok_or_else(|| malformed(format!("The address parameter `{name}` takes one of: {}.", values.join(", "))))?;
         self.settings.push((setting, value));
         Ok(())
+    }
+
+    fn decompresses(&mut self, value: &str) -> Result<(), Refusal> {
+        let yes = match value {
+            "1" | "true" => true,
+            "0" | "false" => false,
+            _ => return Err(malformed("The address parameter `decompress` takes one of: 0, 1, false, true.".to_owned())),
+        };
+        if self.decompress.replace(yes).is_some() { Err(twice("decompress")) } else { Ok(()) }
     }
 
     /// `param_name=value`. In ClickHouse the first of two of one name wins; here there is one.
@@ -198,17 +259,17 @@ mod tests {
 
     #[test]
     fn what_clickhouse_would_read_is_read_once() {
-        let address = Address::read(Some("qu%65ry=SELECT+%27a%2Bb%27&database=sales&default_format=JSON")).unwrap();
+        let address = Address::read(Some("qu%65ry=SELECT+%27a%2Bb%27&database=sales&default_format=JSON"), false).unwrap();
         assert_eq!(address.query(), "SELECT 'a+b'");
         assert_eq!(address.database(), Some("sales"));
         assert_eq!(address.default_format(), Some("JSON"));
-        assert_eq!(Address::read(None).unwrap().query(), "");
-        assert_eq!(Address::read(Some("query=%2527")).unwrap().query(), "%27");
+        assert_eq!(Address::read(None, false).unwrap().query(), "");
+        assert_eq!(Address::read(Some("query=%2527"), false).unwrap().query(), "%27");
     }
 
     #[test]
     fn what_drivers_send_by_themselves_is_understood() {
-        let address = Address::read(Some("session_id=a&query_id=b&wait_end_of_query=1&date_time_input_format=best_effort")).unwrap();
+        let address = Address::read(Some("session_id=a&query_id=b&wait_end_of_query=1&date_time_input_format=best_effort"), false).unwrap();
         assert_eq!(address.ignored(), ["session_id", "query_id", "wait_end_of_query"]);
         assert_eq!(address.settings(), [("date_time_input_format", "best_effort")]);
     }
@@ -235,7 +296,7 @@ mod tests {
             ("default_format=../x", Reason::MalformedParameter),
             ("database=a%0ab", Reason::MalformedParameter),
         ] {
-            assert_eq!(Address::read(Some(query)).unwrap_err().reason(), reason, "{query}");
+            assert_eq!(Address::read(Some(query), false).unwrap_err().reason(), reason, "{query}");
         }
     }
 }

@@ -30,7 +30,7 @@ const LZ4_RATIO: usize = 255;
 
 /// How a body is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Coding {
+pub enum Coding {
     /// RFC 1952.
     Gzip,
     /// RFC 1950: deflate in zlib's wrapping, never bare.
@@ -53,7 +53,7 @@ impl Coding {
     }
 
     /// Its token of Content-Encoding; blocks have none and are called what they are.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Coding::Gzip => "gzip",
             Coding::Deflate => "deflate",

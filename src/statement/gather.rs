@@ -1,97 +1,260 @@
-//! Where ClickHouse looks for SQL: the `query` parameter, one line feed, the body. Every other place is refused by name.
+//! Where ClickHouse looks for SQL: the `query` parameter, one line feed, the body with its codings undone; or a form's
+//! field `query`. Every other place is refused by name.
 
-use bytes::Bytes;
+use std::future::poll_fn;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
-use http::{HeaderName, HeaderValue, Method};
-use http_body::Body;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::address::Address;
+use super::coding::Coding;
+use super::data::{CODED_TIMES, Data};
+use super::grammar::{self, Begins};
+use super::kept::Fact;
+use super::pieces::Pieces;
 use crate::config::Limits;
 use crate::identity::BareHead;
-use crate::listen::Arriving;
 use crate::refusal::{Reason, Refusal};
 
 /// The database of names without one, as some drivers say it. In ClickHouse it wins over the parameter.
 const DATABASE: HeaderName = HeaderName::from_static("x-clickhouse-database");
 
-/// Checks method and headers, and reads the address.
-pub(super) fn check_head(head: &BareHead) -> Result<Address, Refusal> {
-    if ![Method::GET, Method::POST].contains(head.method()) {
-        return Err(Refusal::new(Reason::MethodNotAllowed, "Send the statement with POST, or a read with GET."));
+/// How a body is to be read.
+#[derive(Debug)]
+pub(super) enum Shape {
+    /// SQL, or data of an INSERT, with these codings, the outermost first.
+    Text(Vec<Coding>),
+    /// A form with this boundary.
+    Form(String),
+}
+
+/// What was gathered.
+pub(super) struct Gathered {
+    /// The text; of an INSERT with data its head and maybe the beginning of its data.
+    pub(super) text: Bytes,
+    /// What was understood of it, where that had to be known to see where it ends.
+    pub(super) fact: Option<Fact>,
+    /// What follows of an INSERT's data.
+    pub(super) data: Option<Data>,
+}
+
+impl Gathered {
+    /// A text that is all there is.
+    pub(super) fn whole(text: &str, limits: &Limits) -> Result<Self, Refusal> {
+        if text.len() > limits.statement_size {
+            return Err(too_long_a_statement(limits));
+        }
+        Ok(Self { text: Bytes::copy_from_slice(text.as_bytes()), fact: None, data: None })
     }
-    let mut address = Address::read(head.query())?;
+}
+
+/// Checks method and headers, and reads the address.
+pub(super) fn check_head(head: &BareHead) -> Result<(Address, Shape), Refusal> {
+    if ![Method::GET, Method::HEAD, Method::POST].contains(head.method()) {
+        return Err(Refusal::new(Reason::MethodNotAllowed, "Send the statement with POST, or a read with GET or HEAD."));
+    }
     for (name, value) in head.headers() {
         check_header(name, value)?;
-        if name == DATABASE {
-            address.also_says_database(value.to_str().unwrap_or("\0"))?;
+    }
+    let shape = shape(head)?;
+    let mut address = Address::read(head.query(), matches!(shape, Shape::Form(_)))?;
+    if let Some(value) = only(head.headers(), &DATABASE)? {
+        address.also_says_database(value)?;
+    }
+    match shape {
+        Shape::Form(_) if address.decompress() => {
+            Err(Refusal::new(Reason::ContentEncoding, "A form is not compressed (`decompress=1`): ClickHouse would read it as it is."))
+        }
+        Shape::Form(boundary) => Ok((address, Shape::Form(boundary))),
+        Shape::Text(mut codings) => {
+            codings.extend(address.decompress().then_some(Coding::Blocks));
+            Ok((address, Shape::Text(codings)))
         }
     }
-    Ok(address)
 }
 
 /// Headers never reach ClickHouse; the ones below would have changed the statement there, so dropping them in silence
 /// would run another statement than the caller meant. In 26.9 `X-ClickHouse-Format` even wins over the statement's own
 /// FORMAT.
 fn check_header(name: &HeaderName, value: &HeaderValue) -> Result<(), Refusal> {
-    let refuse = |reason, says: &str| Err(Refusal::new(reason, says));
+    let refuse = |says: &str| Err(Refusal::new(Reason::HeaderNotAllowed, says));
     // ClickHouse decodes RFC 2047 words in any header value.
     if value.as_bytes().windows(2).any(|pair| pair == b"=?") {
-        return refuse(Reason::HeaderNotAllowed, &format!("The header `{name}` holds an encoded word (`=?`); write it in plain characters."));
+        return refuse(&format!("The header `{name}` holds an encoded word (`=?`); write it in plain characters."));
     }
-    if name == DATABASE {
-        return Ok(());
-    }
-    if name.as_str().starts_with("x-clickhouse-") || name.as_str().starts_with("x-keyhouse-") {
-        return refuse(
-            Reason::HeaderNotAllowed,
-            &format!("The header `{name}` is not passed on; use the address parameters `database` and `default_format`."),
-        );
-    }
-    if name == CONTENT_ENCODING && !value.as_bytes().eq_ignore_ascii_case(b"identity") {
-        return refuse(Reason::ContentEncoding, "The body is compressed (Content-Encoding); send it plain.");
-    }
-    if name == CONTENT_TYPE && value.as_bytes().to_ascii_lowercase().starts_with(b"multipart/") {
-        return refuse(Reason::ContentType, "The body is a form (multipart); send the statement as the plain body.");
+    if name != DATABASE && (name.as_str().starts_with("x-clickhouse-") || name.as_str().starts_with("x-keyhouse-")) {
+        return refuse(&format!("The header `{name}` is not passed on; use the address parameters `database` and `default_format`."));
     }
     if name == EXPECT && !value.as_bytes().eq_ignore_ascii_case(b"100-continue") {
-        return refuse(Reason::HeaderNotAllowed, "The header `Expect` asks for something other than 100-continue.");
+        return refuse("The header `Expect` asks for something other than 100-continue.");
     }
     Ok(())
 }
 
-/// The SQL as ClickHouse joins it, within `limits.statement_size` and `limits.body_timeout`.
-pub(super) async fn text(head: &BareHead, query: &str, body: Arriving, limits: &Limits) -> Result<String, Refusal> {
-    let room = limits.statement_size.saturating_sub(query.len());
-    let body = read_body(body, room, limits).await?;
-    if head.method() == Method::GET && !body.is_empty() {
-        return Err(Refusal::new(Reason::MethodNotAllowed, "A GET with a body is read differently by every proxy; send the statement with POST."));
+/// The one value of a header. Of two ClickHouse takes the first, others the last.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refusal> {
+    let mut values = headers.get_all(name).into_iter();
+    let (first, second) = (values.next(), values.next());
+    if second.is_some() {
+        return Err(Refusal::new(Reason::HeaderNotAllowed, format!("The header `{name}` stands there twice; send it once.")));
     }
-    let body = std::str::from_utf8(&body).map_err(|error| Refusal::new(Reason::NotUtf8, "The body is not UTF-8.").because(error))?;
-    let text = match (query.is_empty(), body.is_empty()) {
-        (true, _) => body.to_owned(),
-        (false, true) => query.to_owned(),
-        (false, false) => format!("{query}\n{body}"),
-    };
-    Ok(text)
+    let unreadable = |error| Refusal::new(Reason::HeaderNotAllowed, format!("The header `{name}` is not plain text.")).because(error);
+    first.map(HeaderValue::to_str).transpose().map_err(unreadable)
 }
 
-async fn read_body(body: Arriving, room: usize, limits: &Limits) -> Result<Bytes, Refusal> {
-    let too_long = || {
-        Refusal::new(
-            Reason::StatementTooLong,
-            format!("The statement is longer than {} bytes (limits.statement_size); send less at once.", limits.statement_size),
-        )
-    };
-    if body.size_hint().lower() > room as u64 || room == 0 {
-        return Err(too_long());
+/// A body is a form where ClickHouse and RFC 7578 both say so, and text where neither does: what only one takes for a form
+/// is refused. Other types say nothing, `application/x-www-form-urlencoded` neither, which is what curl calls any body.
+fn shape(head: &BareHead) -> Result<Shape, Refusal> {
+    let codings = codings(head.headers())?;
+    let content_type = only(head.headers(), &CONTENT_TYPE)?.unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim_end();
+    if !content_type.trim_start().to_ascii_lowercase().starts_with("multipart/") {
+        return Ok(Shape::Text(codings));
     }
-    match tokio::time::timeout(limits.body_timeout, Limited::new(body, room).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),
-        Ok(Err(error)) => Err(Refusal::new(Reason::BodyBroken, "The body broke off.").because(error)),
-        Err(_elapsed) => {
-            Err(Refusal::new(Reason::BodyTimeout, format!("The body did not arrive within {}.", humantime::format_duration(limits.body_timeout))))
+    let refuse = |reason, says: &str| Err(Refusal::new(reason, says));
+    if media_type != "multipart/form-data" {
+        return refuse(Reason::ContentType, "The only form that is read is `multipart/form-data`, written so.");
+    }
+    if head.method() != Method::POST {
+        return refuse(Reason::ContentType, "A form comes with POST.");
+    }
+    if !codings.is_empty() {
+        return refuse(Reason::ContentEncoding, "A form is not compressed (Content-Encoding): ClickHouse would read it as it is.");
+    }
+    match multer::parse_boundary(content_type) {
+        Ok(boundary) => Ok(Shape::Form(boundary)),
+        Err(error) => Err(Refusal::new(Reason::ContentType, "The form's boundary is missing in Content-Type.").because(error)),
+    }
+}
+
+fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Refusal> {
+    match only(headers, &CONTENT_ENCODING)? {
+        None => Ok(Vec::new()),
+        Some(coding) if coding.eq_ignore_ascii_case("identity") => Ok(Vec::new()),
+        Some(coding) => Coding::named(coding).map(|coding| vec![coding]).ok_or_else(|| {
+            let shown: String = coding.chars().take(40).collect();
+            Refusal::new(
+                Reason::ContentEncoding,
+                format!(
+                    "The coding `{shown}` (Content-Encoding) is not undone here; send the body plain, or as one of gzip, deflate, br, zstd, lz4."
+                ),
+            )
+        }),
+    }
+}
+
+/// The SQL as ClickHouse joins it, within `limits.statement_size`. `read` reads a head, and says
+/// nothing where the text is none.
+pub(super) async fn text(
+    head: &BareHead,
+    query: &str,
+    mut pieces: Pieces,
+    limits: &Limits,
+    read: impl Fn(&str) -> Option<Fact>,
+) -> Result<Gathered, Refusal> {
+    if head.method() != Method::POST {
+        return without_body(query, pieces, limits).await;
+    }
+    if let Some(fact) = could_be_an_insert(query.as_bytes()).then(|| read(&format!("{query}\n"))).flatten()
+        && let Some(at) = fact.statement.data()
+        && query.get(at..).is_none_or(|rest| rest.trim().is_empty())
+    {
+        let text = Bytes::copy_from_slice(query.as_bytes());
+        return Ok(Gathered { text, fact: Some(fact), data: Some(Data::as_it_comes(pieces, limits)) });
+    }
+    let mut text = BytesMut::new();
+    if !query.is_empty() {
+        text.extend_from_slice(query.as_bytes());
+        text.extend_from_slice(b"\n");
+    }
+    let mut next_look = 0;
+    loop {
+        let Some(piece) = next(&mut pieces).await? else {
+            return Ok(Gathered { text: text.freeze(), fact: None, data: None });
+        };
+        append(&mut text, piece);
+        let too_long = text.len() > limits.statement_size;
+        // Each look reads from the beginning, so the text doubles between two of them.
+        if (too_long || text.len() >= next_look) && could_be_an_insert(&text) {
+            next_look = text.len() * 2;
+            if let Some(fact) = look(&text, limits.statement_size, &read) {
+                return Ok(with_the_rest(text.freeze(), fact, pieces, limits));
+            }
+        }
+        if too_long || pieces.came() > CODED_TIMES * limits.statement_size as u64 {
+            return Err(too_long_a_statement(limits));
         }
     }
+}
+
+/// A statement that stands in the address, and no body behind it: proxies differ on whether that is read.
+async fn without_body(query: &str, mut pieces: Pieces, limits: &Limits) -> Result<Gathered, Refusal> {
+    match next(&mut pieces).await? {
+        None => Gathered::whole(query, limits),
+        Some(_) => {
+            Err(Refusal::new(Reason::MethodNotAllowed, "A GET or HEAD with a body is read differently by every proxy; send the statement with POST."))
+        }
+    }
+}
+
+/// Whether the text so far has the head of an INSERT and enough behind it to see that data begins there.
+fn look(text: &[u8], longest: usize, read: impl Fn(&str) -> Option<Fact>) -> Option<Fact> {
+    let head = text.get(..longest).unwrap_or(text);
+    let fact = read(readable(head))?;
+    let behind = text.get(fact.statement.data()?..)?;
+    match grammar::data_begins(behind, false) {
+        Begins::Data => Some(fact),
+        // A word, a comment or blanks that are longer than a statement are data.
+        Begins::Unknown => (text.len() > longest).then_some(fact),
+        Begins::Settings => None,
+    }
+}
+
+/// The text up to the first byte that is not UTF-8: data may hold any.
+pub(super) fn readable(text: &[u8]) -> &str {
+    match std::str::from_utf8(text) {
+        Ok(text) => text,
+        Err(error) => text.get(..error.valid_up_to()).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default(),
+    }
+}
+
+fn with_the_rest(text: Bytes, fact: Fact, pieces: Pieces, limits: &Limits) -> Gathered {
+    let at = fact.statement.data().unwrap_or(text.len()).min(text.len());
+    let data = Data::undone(text.slice(at..), pieces, limits);
+    Gathered { text: text.slice(..at), fact: Some(fact), data: Some(data) }
+}
+
+/// Saves reading what is surely none.
+fn could_be_an_insert(text: &[u8]) -> bool {
+    text.windows(6).any(|word| word.eq_ignore_ascii_case(b"insert"))
+}
+
+/// The first piece becomes the text itself, where nobody else holds it.
+fn append(text: &mut BytesMut, piece: Bytes) {
+    if text.is_empty() {
+        *text = piece.try_into_mut().unwrap_or_else(|piece| BytesMut::from(piece.as_ref()));
+    } else {
+        text.extend_from_slice(&piece);
+    }
+}
+
+async fn next(pieces: &mut Pieces) -> Result<Option<Bytes>, Refusal> {
+    poll_fn(|context| pieces.poll_piece(context)).await
+}
+
+/// Waits no longer than `limits.body_timeout`.
+pub(super) async fn in_time<T>(timeout: Duration, read: impl Future<Output = T>) -> Result<T, Refusal> {
+    tokio::time::timeout(timeout, read).await.map_err(|elapsed| {
+        let says = format!("The body did not arrive within {} (limits.body_timeout).", humantime::format_duration(timeout));
+        Refusal::new(Reason::BodyTimeout, says).because(elapsed)
+    })
+}
+
+fn too_long_a_statement(limits: &Limits) -> Refusal {
+    Refusal::new(
+        Reason::StatementTooLong,
+        format!("The statement is longer than {} bytes (limits.statement_size); send less at once.", limits.statement_size),
+    )
 }

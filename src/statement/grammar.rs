@@ -35,10 +35,10 @@ mod system;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::Effect;
 use super::canonical;
-use super::lexer::Kind;
+use super::lexer::{Kind, Lexer};
 use super::reach::{Name, Reach, Via};
+use super::{Effect, Values};
 pub use cursor::Parameters;
 use cursor::{Cursor, Parsed, Stop, Touch};
 
@@ -70,6 +70,8 @@ pub(super) struct Read {
     pub(super) tokens: usize,
     /// How deep its brackets are.
     pub(super) deepest: usize,
+    /// Whether what stands behind VALUES was read as expressions.
+    pub(super) values_read: bool,
 }
 
 /// Why a statement was not understood.
@@ -83,15 +85,17 @@ pub(super) enum Problem {
     Unread(String),
 }
 
-/// Reads one statement. `parameters` are the request's, by their names without `param_`.
+/// Reads one statement. `parameters` are the request's, by their names without `param_`; `values` says what stands behind
+/// VALUES.
 ///
 /// # Errors
 /// See [`Problem`].
-pub(super) fn read(text: &str, parameters: &Parameters) -> Result<Read, Problem> {
+pub(super) fn read(text: &str, parameters: &Parameters, values: Values) -> Result<Read, Problem> {
     if u32::try_from(text.len()).is_err() {
         return Err(Problem::Unread("The statement is longer than 4 GiB.".to_owned()));
     }
     let mut cursor = Cursor::new(text, parameters);
+    cursor.values = values;
     if cursor.kind() == Kind::EndOfStream || (cursor.kind() == Kind::Semicolon && cursor.only_semicolons()) {
         return Err(Problem::Empty);
     }
@@ -113,7 +117,7 @@ pub(super) fn read(text: &str, parameters: &Parameters) -> Result<Read, Problem>
         Some(_) => {}
     }
     let (tokens, deepest) = (cursor.taken().len(), cursor.deepest_brackets());
-    Ok(Read { effect: is.effect, kind: is.node, reach, canonical, masked, data, comments, tokens, deepest })
+    Ok(Read { effect: is.effect, kind: is.node, reach, canonical, masked, data, comments, tokens, deepest, values_read: cursor.values_read })
 }
 
 /// Whether a statement was pasted behind the data of an INSERT: where the data is JSON, an empty line and a word end it for
@@ -127,15 +131,65 @@ fn a_statement_follows(format: &str, data: &str) -> bool {
     is_json && data.split("\n\n").skip(1).any(|part| is_word(part.trim_start()))
 }
 
-/// Whether the text is a list of names and types and nothing else.
-fn is_structure(text: &str) -> bool {
-    let parameters = Parameters::new();
-    let mut cursor = Cursor::new(text, &parameters);
-    let read = cursor.list(|cursor| {
+/// What data begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begins {
+    /// What is data for every version.
+    Data,
+    /// SETTINGS, which are a part of the statement for servers before 22.4.
+    Settings,
+    /// Too little of it is here.
+    Unknown,
+}
+
+/// What data begins with that stands behind FORMAT or VALUES: `bytes`, and no more where it has `ended`.
+pub(super) fn data_begins(bytes: &[u8], ended: bool) -> Begins {
+    let (text, more) = match std::str::from_utf8(bytes) {
+        Ok(text) => (text, !ended),
+        Err(error) => {
+            (bytes.get(..error.valid_up_to()).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default(), error.error_len().is_none())
+        }
+    };
+    let mut lexer = Lexer::new(text);
+    let token = loop {
+        let token = lexer.next_token();
+        if token.kind.is_significant() {
+            break token;
+        }
+    };
+    let shown = text.get(token.start as usize..token.end as usize).unwrap_or_default();
+    // What stands at the end may go on: a word, a comment, what becomes one with the next byte.
+    let may_go_on = more && token.end as usize == text.len();
+    match token.kind {
+        Kind::BareWord if shown.eq_ignore_ascii_case(SETTINGS) && !may_go_on => Begins::Settings,
+        Kind::BareWord if may_go_on && SETTINGS.get(..shown.len()).is_some_and(|start| start.eq_ignore_ascii_case(shown)) => Begins::Unknown,
+        Kind::BareWord => Begins::Data,
+        Kind::EndOfStream | Kind::ErrorMultilineCommentIsNotClosed if more => Begins::Unknown,
+        _ if may_go_on && shown.len() <= 2 => Begins::Unknown,
+        _ => Begins::Data,
+    }
+}
+
+const SETTINGS: &str = "SETTINGS";
+
+/// A list of names and types and nothing else, written anew.
+pub(super) fn structure(text: &str) -> Option<String> {
+    written_list(text, |cursor| {
         cursor.identifier()?;
         cursor.data_type()
-    });
-    read.is_ok() && cursor.kind() == Kind::EndOfStream
+    })
+}
+
+/// A list of types and nothing else, written anew.
+pub(super) fn types(text: &str) -> Option<String> {
+    written_list(text, |cursor| cursor.data_type())
+}
+
+fn written_list(text: &str, item: impl FnMut(&mut Cursor<'_>) -> Parsed) -> Option<String> {
+    let parameters = Parameters::new();
+    let mut cursor = Cursor::new(text, &parameters);
+    cursor.list(item).ok()?;
+    (cursor.kind() == Kind::EndOfStream).then(|| canonical::write(text, cursor.taken(), &[]))
 }
 
 /// What was touched, each once; and the tokens that are written as something else.

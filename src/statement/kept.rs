@@ -6,7 +6,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use moka::sync::Cache;
 
 use super::grammar::Parameters;
-use super::{Opinion, Statement};
+use super::{Opinion, Statement, Values};
 
 /// Memory that kept statements may take, in bytes.
 const ROOM: u64 = 64 * 1024 * 1024;
@@ -14,14 +14,15 @@ const ROOM: u64 = 64 * 1024 * 1024;
 /// What one takes beside its texts, in bytes.
 const FIXED: usize = 1024;
 
-/// A statement and the second opinion on it.
+/// A statement, the second opinion on it, and SHA-256 of its text, without data.
 #[derive(Clone)]
 pub(super) struct Fact {
     pub(super) statement: Arc<Statement>,
     pub(super) opinion: Option<Opinion>,
+    pub(super) digest: [u8; 32],
 }
 
-/// Everything that changes what is understood: the text, and the values of its parameters.
+/// Everything that changes what is understood: the text, the values of its parameters, what stands behind VALUES.
 pub(super) type Key = [u8; 32];
 
 /// Statements by the text that they were read from. What was judged is never kept: rules change, and facts do not.
@@ -37,11 +38,8 @@ impl Kept {
         self.0.get(key)
     }
 
-    /// Keeps it, unless it carries data: that comes but once.
     pub(super) fn keep(&self, key: Key, fact: Fact) {
-        if fact.statement.data().is_empty() {
-            self.0.insert(key, fact);
-        }
+        self.0.insert(key, fact);
     }
 }
 
@@ -57,9 +55,10 @@ fn weight(statement: &Statement) -> u32 {
 }
 
 /// The key of a text with these parameters. Lengths stand before values, so that no two lists are written alike.
-pub(super) fn key(digest: &[u8], parameters: &Parameters) -> Key {
+pub(super) fn key(digest: &[u8], parameters: &Parameters, values: Values) -> Key {
     let mut context = Context::new(&SHA256);
     context.update(digest);
+    context.update(&[u8::from(values == Values::Expressions)]);
     for text in parameters.iter().flat_map(|(name, value)| [name, value]) {
         context.update(&(text.len() as u64).to_be_bytes());
         context.update(text.as_bytes());
@@ -72,7 +71,9 @@ pub(super) fn key(digest: &[u8], parameters: &Parameters) -> Key {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+    use super::super::Reader;
     use super::*;
+    use crate::config::StatementForm;
 
     fn parameters(pairs: &[(&str, &str)]) -> Parameters {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -80,14 +81,16 @@ mod tests {
 
     #[test]
     fn every_ingredient_changes_the_key() {
+        let data = |text: &[u8], pairs: &[(&str, &str)]| key(text, &parameters(pairs), Values::Data);
         let keys = [
-            key(b"a", &parameters(&[])),
-            key(b"b", &parameters(&[])),
-            key(b"a", &parameters(&[("t", "x")])),
-            key(b"a", &parameters(&[("t", "y")])),
-            key(b"a", &parameters(&[("u", "x")])),
-            key(b"a", &parameters(&[("t", "x"), ("u", "")])),
-            key(b"a", &parameters(&[("t", ""), ("x", "u")])),
+            data(b"a", &[]),
+            data(b"b", &[]),
+            key(b"a", &parameters(&[]), Values::Expressions),
+            data(b"a", &[("t", "x")]),
+            data(b"a", &[("t", "y")]),
+            data(b"a", &[("u", "x")]),
+            data(b"a", &[("t", "x"), ("u", "")]),
+            data(b"a", &[("t", ""), ("x", "u")]),
         ];
         for (at, one) in keys.iter().enumerate() {
             assert!(keys.iter().skip(at + 1).all(|other| other != one), "{at}");
@@ -97,10 +100,12 @@ mod tests {
     #[test]
     fn data_is_not_kept() {
         let kept = Kept::new();
-        for (sql, found) in [("SELECT 1", true), ("INSERT INTO t VALUES (1)", false)] {
-            let statement = super::super::read(sql, &Parameters::new()).unwrap_or_else(|refusal| panic!("{}", refusal.says()));
-            let key = key(sql.as_bytes(), &Parameters::new());
-            kept.keep(key, Fact { statement: Arc::new(statement), opinion: None });
+        let reader = Reader { kept: &kept, values: Values::Data, form: StatementForm::Masked };
+        for (sql, found) in [("SELECT 1", true), ("INSERT INTO t VALUES (1)", false), ("INSERT INTO t VALUES \n", true)] {
+            let fact = reader.fact(sql, &Parameters::new()).unwrap_or_else(|refusal| panic!("{}", refusal.says()));
+            let text = sql.get(..fact.statement.data().unwrap_or(sql.len())).unwrap();
+            assert_eq!(fact.digest, super::super::digest(text.as_bytes()), "{sql}");
+            let key = key(&super::super::digest(sql.as_bytes()), &Parameters::new(), Values::Data);
             assert_eq!(kept.find(&key).is_some(), found, "{sql}");
         }
     }

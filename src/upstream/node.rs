@@ -4,22 +4,24 @@
 //! the same one after an upgrade.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::fmt;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::SendRequest;
 
 use super::settings::Known;
-use super::{Incomings, Outgoing, User, answer, outgoing, settings};
+use super::{Incomings, Outgoing, OutgoingBody, User, answer, outgoing, settings};
 use crate::clock;
 use crate::config::{self, Endpoint};
 use crate::dial::{self, Dialer};
 use crate::record::Metrics;
-use crate::refusal::Reason;
-use crate::statement::Effect;
+use crate::refusal::{Reason, Refusal};
+use crate::statement::{Cut, Data, Effect, Turn};
 
 /// Most connections that wait for work.
 const MOST_IDLE: usize = 256;
@@ -46,7 +48,7 @@ pub(super) struct Node {
 
 /// One connection.
 pub(super) struct Connection {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<OutgoingBody>,
     known: HashMap<String, Arc<Known>>,
     reused: bool,
 }
@@ -58,6 +60,10 @@ pub(super) struct Failure {
     pub(super) cause: Option<Box<dyn std::error::Error + Send + Sync>>,
     /// Nothing of the request left.
     unsent: bool,
+    /// The data that would have gone with it then.
+    pub(super) data: Option<Box<Data>>,
+    /// It was the caller's data that broke off.
+    pub(super) cut: Option<Refusal>,
     /// The connection had waited for work.
     reused: bool,
     /// It was the question for settings that failed.
@@ -75,7 +81,7 @@ pub(super) enum Repeat {
 
 impl Failure {
     pub(super) fn new(reason: Reason, says: &'static str) -> Self {
-        Self { reason, says, cause: None, unsent: false, reused: false, at_the_question: false }
+        Self { reason, says, cause: None, unsent: false, data: None, cut: None, reused: false, at_the_question: false }
     }
 
     /// How it may be tried again: only where that can do no harm, because nothing of the statement left or it was a read.
@@ -89,8 +95,8 @@ impl Failure {
     }
 
     /// It failed at the question for settings.
-    pub(super) fn before_the_statement(self) -> Self {
-        Self { unsent: true, at_the_question: true, ..self }
+    pub(super) fn before_the_statement(self, data: Option<Box<Data>>) -> Self {
+        Self { unsent: true, at_the_question: true, data, ..self }
     }
 
     /// Adds what led to it, for the log.
@@ -167,16 +173,24 @@ impl Connection {
         self.exchange(request, node.answer_timeout).await
     }
 
+    /// The time counts while ClickHouse has its turn: not while the caller has more data to send.
     async fn exchange(&mut self, request: Outgoing, timeout: Duration) -> Result<Incomings, Failure> {
-        match tokio::time::timeout(timeout, self.sender.try_send_request(request)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(mut error)) => Err(Failure {
-                unsent: error.take_message().is_some(),
-                reused: self.reused,
-                ..Failure::new(Reason::UpstreamBroken, "ClickHouse closed the connection before it answered.")
+        let turn = request.body().turn();
+        let reused = self.reused;
+        let mut sending = pin!(self.sender.try_send_request(request));
+        let mut look_again = timeout;
+        loop {
+            match tokio::time::timeout(look_again, &mut sending).await {
+                Ok(Ok(response)) => return Ok(response),
+                Ok(Err(error)) => return Err(failed(error, reused)),
+                Err(_elapsed) => {
+                    let had = turn.as_ref().map_or(Some(timeout), Turn::clickhouses_since).unwrap_or_default();
+                    look_again = timeout.saturating_sub(had);
+                    if look_again.is_zero() {
+                        return Err(Failure::new(Reason::UpstreamTimeout, "ClickHouse did not begin to answer in time (answer_timeout)."));
+                    }
+                }
             }
-            .because(error.into_error())),
-            Err(_elapsed) => Err(Failure::new(Reason::UpstreamTimeout, "ClickHouse did not begin to answer in time (answer_timeout).")),
         }
     }
 
@@ -202,5 +216,17 @@ impl Connection {
         user.settings_known(&known, node);
         self.known.insert(user.config.name.clone(), Arc::clone(&known));
         Ok(known)
+    }
+}
+
+/// Why a request was not answered: the caller's data broke off, or the connection.
+fn failed(mut error: TrySendError<Outgoing>, reused: bool) -> Failure {
+    let unsent = error.take_message();
+    let failure = Failure::new(Reason::UpstreamBroken, "ClickHouse closed the connection before it answered.");
+    let failure = Failure { unsent: unsent.is_some(), data: unsent.and_then(|request| request.into_body().into_data()), reused, ..failure };
+    let error = error.into_error();
+    match error.source().and_then(|source| source.downcast_ref::<Cut>()) {
+        Some(cut) => Failure { cut: Some(cut.refusal()), ..Failure::new(Reason::BodyBroken, "The body broke off.") },
+        None => failure.because(error),
     }
 }

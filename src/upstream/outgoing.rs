@@ -1,65 +1,182 @@
 //! The outgoing request, built from nothing: a permit, the canonical text, the mapped credential, known parameters.
 
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderName, HeaderValue, Request};
-use http_body_util::Full;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderName, HeaderValue, Request};
+use http_body::{Body, Frame, SizeHint};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::form::Form;
 use super::node::{Failure, Node};
 use super::{Outgoing, User, settings};
 use crate::policy::Permitted;
 use crate::record::RequestId;
 use crate::refusal::{Reason, Refusal};
+use crate::statement::{Coding, Cut, Data, Turn};
 
 /// Not `Authorization`: with these two, any other credential on the same request is an error in ClickHouse.
 const USER: HeaderName = HeaderName::from_static("x-clickhouse-user");
 const KEY: HeaderName = HeaderName::from_static("x-clickhouse-key");
 
-/// The request for a permitted statement.
-pub(super) fn build(permitted: &Permitted, id: &RequestId, user: &User, node: &Node, settings: &[(&str, String)]) -> Result<Outgoing, Refusal> {
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// What an address needs to have encoded: all but RFC 3986's unreserved characters.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Longest address, in bytes: what the HTTP library takes, and a sixteenth of what ClickHouse does.
+const LONGEST_ADDRESS: usize = 60 * 1024;
+
+/// Values of parameters that are longer together, in bytes, go as fields of a form.
+const LONG_VALUES: usize = 16 * 1024;
+
+/// A body for ClickHouse.
+pub(super) enum OutgoingBody {
+    /// All of it.
+    Whole(VecDeque<Bytes>),
+    /// The head of an INSERT, or nothing where that is in the address, and its data.
+    Data(Bytes, Box<Data>),
+}
+
+impl OutgoingBody {
+    /// Whose turn it is, where the caller has a part in that.
+    pub(super) fn turn(&self) -> Option<Turn> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Data(_, data) => Some(data.turn()),
+        }
+    }
+
+    /// The data, where the request was not sent at all.
+    pub(super) fn into_data(self) -> Option<Box<Data>> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Data(_, data) => Some(data),
+        }
+    }
+}
+
+impl Body for OutgoingBody {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match &mut *self {
+            Self::Whole(pieces) => Poll::Ready(pieces.pop_front().map(|piece| Ok(Frame::data(piece)))),
+            Self::Data(head, data) if head.is_empty() => Pin::new(data.as_mut()).poll_frame(context),
+            Self::Data(head, _) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(head))))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(pieces) => pieces.is_empty(),
+            Self::Data(head, data) => head.is_empty() && data.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(pieces) => SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum()),
+            Self::Data(head, data) => match data.size_hint().exact() {
+                Some(exact) => SizeHint::with_exact(exact + head.len() as u64),
+                None => SizeHint::default(),
+            },
+        }
+    }
+}
+
+/// The request for a permitted statement, with the data that follows it.
+pub(super) fn build(
+    permitted: &Permitted,
+    data: Option<Box<Data>>,
+    id: &RequestId,
+    user: &User,
+    node: &Node,
+    settings: &[(&str, String)],
+) -> Result<Outgoing, Refusal> {
+    let understood = permitted.understood();
     let mut parameters = vec![("database", permitted.permit().database()), ("query_id", id.as_str())];
-    if let Some(format) = permitted.understood().address().default_format() {
+    if let Some(format) = understood.address().default_format() {
         parameters.push(("default_format", format));
     }
     parameters.extend(settings.iter().map(|(name, value)| (*name, value.as_str())));
-    let understood = permitted.understood();
-    // An identifier's value stands in the text already.
-    let values: Vec<(String, &str)> = understood
-        .statement()
-        .reach()
-        .parameters
-        .iter()
-        .filter(|(_, kind)| kind.as_str() != "Identifier")
-        .filter_map(|(name, _)| understood.address().parameters().get(name).map(|value| (format!("param_{name}"), value.as_str())))
-        .collect();
+    let values = values(permitted);
+    let canonical = Bytes::copy_from_slice(understood.statement().canonical().as_bytes());
+    let long = values.iter().map(|(_, value)| value.len()).sum::<usize>() > LONG_VALUES;
+    if data.is_none() && (long || !understood.uploads().is_empty()) {
+        let form = Form::new(id, &canonical, &values, understood.uploads());
+        return request(user, node, address(&parameters)?, &form.content_type(), OutgoingBody::Whole(form.into_pieces())).map_err(unbuilt);
+    }
     parameters.extend(values.iter().map(|(name, value)| (name.as_str(), *value)));
-    let text = Bytes::from([understood.statement().canonical(), understood.statement().data()].concat());
-    request(user, node, &parameters, text)
-        .map_err(|error| Refusal::new(Reason::Internal, "The request to ClickHouse cannot be built.").because(error))
+    match data {
+        None => request(user, node, address(&parameters)?, TEXT, OutgoingBody::Whole(VecDeque::from([canonical]))),
+        Some(data) if data.codings().is_empty() => request(user, node, address(&parameters)?, TEXT, OutgoingBody::Data(canonical, data)),
+        Some(data) => {
+            parameters.push(("query", understood.statement().canonical()));
+            parameters.extend(data.codings().contains(&Coding::Blocks).then_some(("decompress", "1")));
+            coded(user, node, address(&parameters)?, data)
+        }
+    }
+    .map_err(unbuilt)
+}
+
+fn unbuilt(error: http::Error) -> Refusal {
+    Refusal::new(Reason::Internal, "The request to ClickHouse cannot be built.").because(error)
+}
+
+/// Values of the statement's parameters. An identifier's stands in the text already.
+fn values(permitted: &Permitted) -> Vec<(String, &str)> {
+    let (reach, given) = (permitted.understood().statement().reach(), permitted.understood().address().parameters());
+    let used = reach.parameters.iter().filter(|(_, kind)| kind.as_str() != "Identifier");
+    used.filter_map(|(name, _)| given.get(name).map(|value| (format!("param_{name}"), value.as_str()))).collect()
+}
+
+/// The request for data that goes on as it came: its head is in the address, as it was.
+fn coded(user: &User, node: &Node, address: String, data: Box<Data>) -> Result<Outgoing, http::Error> {
+    let coding = data.codings().iter().find(|coding| **coding != Coding::Blocks).copied();
+    let mut request = request(user, node, address, TEXT, OutgoingBody::Data(Bytes::new(), data))?;
+    if let Some(coding) = coding {
+        request.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+    }
+    Ok(request)
 }
 
 /// The question for the settings that the server has for this user.
 pub(super) fn ask_settings(user: &User, node: &Node) -> Result<Outgoing, Failure> {
-    request(user, node, &[("database", "default")], Bytes::from(settings::question()))
+    let question = OutgoingBody::Whole(VecDeque::from([Bytes::from(settings::question())]));
+    request(user, node, "/?database=default".to_owned(), TEXT, question)
         .map_err(|error| Failure::new(Reason::Internal, "The request to ClickHouse cannot be built.").because(error))
 }
 
-fn request(user: &User, node: &Node, parameters: &[(&str, &str)], text: Bytes) -> Result<Outgoing, http::Error> {
+/// The path and the parameters.
+fn address(parameters: &[(&str, &str)]) -> Result<String, Refusal> {
     let mut target = String::from("/");
     for (index, (name, value)) in parameters.iter().enumerate() {
         target.push(if index == 0 { '?' } else { '&' });
         target.push_str(name);
         target.push('=');
-        target.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
+        target.extend(utf8_percent_encode(value, ENCODED));
     }
+    if target.len() > LONGEST_ADDRESS {
+        let says =
+            "The values of the statement's parameters, or the head of an INSERT with compressed data, are too long; send the head in the body.";
+        return Err(Refusal::new(Reason::StatementTooLong, says));
+    }
+    Ok(target)
+}
+
+fn request(user: &User, node: &Node, address: String, content_type: &str, body: OutgoingBody) -> Result<Outgoing, http::Error> {
     let mut key = HeaderValue::from_str(user.config.password.expose())?;
     key.set_sensitive(true);
-    Request::post(target)
+    Request::post(address)
         .header(HOST, node.authority())
         .header(USER, user.config.user.as_str())
         .header(KEY, key)
-        .header(CONTENT_TYPE, "text/plain; charset=utf-8")
+        .header(CONTENT_TYPE, content_type)
         .header(USER_AGENT, concat!("keyhouse/", env!("CARGO_PKG_VERSION")))
-        .body(Full::new(text))
+        .body(body)
 }

@@ -21,6 +21,7 @@ use crate::statement::{Effect, SETTINGS};
 enum With {
     All,
     Reads,
+    /// INSERTs whose values are data.
     Inserts,
 }
 
@@ -116,7 +117,7 @@ impl Known {
             let goes_along = match closing.with {
                 With::All => true,
                 With::Reads => effect == Effect::Read,
-                With::Inserts => effect == Effect::Insert,
+                With::Inserts => effect == Effect::Insert && !understood.statement().values_are_expressions(),
             };
             if goes_along && self.must_be_sent(closing).ok_or_else(|| cannot_be_set(closing, user, node))? {
                 wanted.settings.push((closing.name, closing.value.to_owned()));

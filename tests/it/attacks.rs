@@ -519,7 +519,7 @@ async fn no_way_to_a_forbidden_table_is_open() {
     attacks.extend(scene.by_body("analysts", WAYS));
     attacks.extend(scene.by_address("analysts", BESIDE));
     for (number, header, status, reason) in
-        [(64, "Content-Type: multipart/form-data; boundary=x", 415, "content-type"), (80, "X-ClickHouse-Database: sec", 400, "malformed-parameter")]
+        [(64, "Content-Type: multipart/form-data; boundary=x", 400, "malformed-body"), (80, "X-ClickHouse-Database: sec", 400, "malformed-parameter")]
     {
         let request = post("/?database=default", &scene.token("analysts"), "SELECT * FROM secret").replacen("\r\n", &format!("\r\n{header}\r\n"), 1);
         attacks.push(Attack { number, request: request.into(), status, reason, says: "", kind: "" });

@@ -126,7 +126,7 @@ pub(crate) fn changed(first: &Statement) -> Option<String> {
     if again.reach() != first.reach() {
         return differs("the reach", again.reach(), first.reach());
     }
-    (!again.data().is_empty()).then(|| format!("data: {:?}", again.data()))
+    again.data().filter(|at| *at < first.canonical().len()).map(|at| format!("data from byte {at}"))
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
+use super::super::Values;
 use super::super::lexer::{self, Kind, Lexer, Token};
 use super::super::reach::{Name, Via};
 
@@ -115,6 +116,10 @@ pub(super) struct Cursor<'a> {
     /// Whether the data of an INSERT stands behind the statement.
     has_data: bool,
     comments: Vec<Token>,
+    /// What stands behind VALUES.
+    pub(super) values: Values,
+    /// Whether it was read as expressions.
+    pub(super) values_read: bool,
 }
 
 impl<'a> Cursor<'a> {
@@ -140,6 +145,8 @@ impl<'a> Cursor<'a> {
             retries: MOST_RETRIES,
             has_data: false,
             comments: Vec::new(),
+            values: Values::Data,
+            values_read: false,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::super::Values;
 use super::super::lexer::Kind;
 use super::super::reach::{Name, Via};
 use super::cursor::{Cursor, Parsed, Touch};
@@ -71,7 +72,7 @@ impl Cursor<'_> {
     fn insert_rows(&mut self) -> Parsed {
         if self.take("VALUES") {
             self.touch(Touch::Format(Cow::Borrowed("Values")));
-            return self.insert_data();
+            return self.insert_data(true);
         }
         if self.take("FROM INFILE") {
             let file = self.string_text()?;
@@ -97,16 +98,35 @@ impl Cursor<'_> {
     fn insert_format(&mut self) -> Parsed {
         self.keyword("FORMAT")?;
         let format = self.identifier()?;
+        let values = format.eq_ignore_ascii_case("Values");
         self.touch(Touch::Format(format));
-        self.insert_data()
+        self.insert_data(values)
     }
 
     /// Servers before 22.4, and `allow_settings_after_format_in_insert`, read settings here; others read data.
-    fn insert_data(&mut self) -> Parsed {
+    fn insert_data(&mut self, values: bool) -> Parsed {
         if self.at_word("SETTINGS") {
             return self.expected("data that does not begin with SETTINGS, which stands before FORMAT and VALUES");
         }
+        if values && self.values == Values::Expressions {
+            return self.insert_tuples();
+        }
         self.data_begins();
         Ok(())
+    }
+
+    /// Tuples of expressions, as ClickHouse takes them from data (`ValuesBlockInputFormat.cpp`): a comma may stand between
+    /// two or not, a default where its word stands for a column.
+    fn insert_tuples(&mut self) -> Parsed {
+        self.values_read = true;
+        loop {
+            self.open()?;
+            self.list(|cursor| if cursor.take("DEFAULT") { Ok(()) } else { cursor.expression() })?;
+            self.close()?;
+            self.eat(Kind::Comma);
+            if self.kind() != Kind::OpeningRoundBracket {
+                return Ok(());
+            }
+        }
     }
 }

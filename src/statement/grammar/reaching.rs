@@ -444,7 +444,7 @@ impl<'a> Cursor<'a> {
     fn structure(&mut self, range: Option<&Range<usize>>) {
         match (range, self.shape(range)) {
             (None, _) => {}
-            (Some(_), Shape::Text(text)) if super::is_structure(&text) => {}
+            (Some(_), Shape::Text(text)) if super::structure(&text).is_some() => {}
             // A row of values, and not the text of a structure worked out.
             (Some(range), Shape::Other) if self.is_a_row(range.clone()) => {}
             (Some(_), Shape::Text(_) | Shape::Named(_) | Shape::Other) => self.computed("a structure"),

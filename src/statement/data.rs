@@ -1,0 +1,230 @@
+//! What follows the head of an INSERT: a stream that goes on as it comes, within bounds, and is never read.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::Sleep;
+
+use super::coding::Coding;
+use super::grammar::{self, Begins};
+use super::pieces::Pieces;
+use crate::clock;
+use crate::config::Limits;
+use crate::refusal::{Reason, Refusal};
+
+/// Most bytes of a coded body that are taken to bring forth so many times fewer.
+pub(super) const CODED_TIMES: u64 = 2;
+
+/// Data of an INSERT on its way to ClickHouse.
+pub struct Data {
+    pieces: Pieces,
+    /// What was read of it to see where it begins; it goes first.
+    first: VecDeque<Bytes>,
+    /// Its codings, where it goes on as it came.
+    codings: Vec<Coding>,
+    /// How much is read at most to see what it begins with, where nobody has looked.
+    unseen: Option<usize>,
+    passed: Arc<AtomicU64>,
+    most: u64,
+    stall_timeout: Duration,
+    stalled: Pin<Box<Sleep>>,
+    turn: Turn,
+}
+
+/// Why data broke off. The answer to the caller is made of it, so it keeps a refusal's parts.
+#[derive(Debug, thiserror::Error)]
+#[error("{says}")]
+pub struct Cut {
+    reason: Reason,
+    says: String,
+    #[source]
+    cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Cut {
+    /// The refusal that it is.
+    pub fn refusal(&self) -> Refusal {
+        let refusal = Refusal::new(self.reason, self.says.clone());
+        match &self.cause {
+            Some(cause) => refusal.because(Arc::clone(cause)),
+            None => refusal,
+        }
+    }
+}
+
+impl From<Refusal> for Cut {
+    fn from(refusal: Refusal) -> Self {
+        let (reason, says, cause) = refusal.into_parts();
+        Self { reason, says, cause: cause.map(Arc::from) }
+    }
+}
+
+/// Whose turn it is, and since when: the caller's to send more, or ClickHouse's to take it.
+#[derive(Clone)]
+pub struct Turn(Arc<Mutex<(bool, Instant)>>);
+
+impl Turn {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new((false, clock::tick()))))
+    }
+
+    fn is_callers(&self, callers: bool) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (callers, clock::tick());
+    }
+
+    /// How long ClickHouse has had its turn; nothing while the caller has.
+    pub fn clickhouses_since(&self) -> Option<Duration> {
+        let (callers, since) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (!callers).then(|| clock::tick().duration_since(since))
+    }
+}
+
+impl Data {
+    /// Data of which `first` is here already, its codings undone.
+    pub(super) fn undone(first: Bytes, pieces: Pieces, limits: &Limits) -> Self {
+        Self::new(VecDeque::from_iter((!first.is_empty()).then_some(first)), pieces, Vec::new(), limits)
+    }
+
+    /// Data that is the whole body, as it came.
+    pub(super) fn as_it_comes(pieces: Pieces, limits: &Limits) -> Self {
+        let codings = pieces.codings();
+        Self { unseen: Some(limits.statement_size), ..Self::new(VecDeque::new(), pieces, codings, limits) }
+    }
+
+    fn new(first: VecDeque<Bytes>, pieces: Pieces, codings: Vec<Coding>, limits: &Limits) -> Self {
+        Self {
+            pieces,
+            first,
+            codings,
+            unseen: None,
+            passed: Arc::default(),
+            most: limits.max_insert_bytes,
+            stall_timeout: limits.data_timeout,
+            stalled: Box::pin(tokio::time::sleep(limits.data_timeout)),
+            turn: Turn::new(),
+        }
+    }
+
+    /// The codings that it still has.
+    pub fn codings(&self) -> &[Coding] {
+        &self.codings
+    }
+
+    /// How many bytes went on so far.
+    pub fn passed(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.passed)
+    }
+
+    /// Whose turn it is.
+    pub fn turn(&self) -> Turn {
+        self.turn.clone()
+    }
+
+    /// Reads as much of the body as it takes to see that no SETTINGS stand at its beginning, which are none of the data for
+    /// servers before 22.4. Not before the statement is permitted: a caller who waits for `100 Continue` is told a no without.
+    ///
+    /// # Errors
+    /// 400 where SETTINGS stand there or the body cannot be read, 408 where it does not come in time, 413 where it unpacks to
+    /// nothing.
+    pub async fn begins(mut self) -> Result<Self, Refusal> {
+        let Some(longest) = self.unseen.take() else { return Ok(self) };
+        self.pieces.keep_what_came();
+        let mut seen = BytesMut::new();
+        while seen.len() < longest {
+            let piece = poll_fn(|context| self.poll_piece(context)).await?;
+            let ended = piece.is_none();
+            seen.extend_from_slice(&piece.unwrap_or_default());
+            match grammar::data_begins(&seen, ended) {
+                Begins::Unknown if !ended => {}
+                Begins::Settings => return Err(settings_in_data()),
+                Begins::Data | Begins::Unknown => break,
+            }
+            if self.pieces.came() > CODED_TIMES * longest as u64 {
+                return Err(Refusal::new(Reason::BodyTooLarge, "The body is long and unpacks to next to nothing."));
+            }
+        }
+        self.first = self.pieces.what_came();
+        if self.codings.is_empty() {
+            // ClickHouse joins them so, where the head is in the address; here it goes before the data.
+            self.first.push_front(Bytes::from_static(b"\n"));
+        }
+        Ok(self)
+    }
+
+    /// The next piece with its codings undone, within the time that it may take.
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Refusal>> {
+        let polled = self.pieces.poll_piece(context);
+        self.in_time(polled, context)
+    }
+
+    fn in_time(&mut self, polled: Poll<Result<Option<Bytes>, Refusal>>, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Refusal>> {
+        self.turn.is_callers(polled.is_pending());
+        if polled.is_ready() {
+            self.stalled.as_mut().reset(tokio::time::Instant::now() + self.stall_timeout);
+            return polled;
+        }
+        self.stalled.as_mut().poll(context).map(|()| {
+            let timeout = humantime::format_duration(self.stall_timeout);
+            Err(Refusal::new(Reason::BodyTimeout, format!("No more of the data came for {timeout} (limits.data_timeout).")))
+        })
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Refusal>> {
+        if let Some(first) = self.first.pop_front() {
+            self.turn.is_callers(false);
+            return Poll::Ready(Ok(Some(first)));
+        }
+        let polled = if self.codings.is_empty() { self.pieces.poll_piece(context) } else { self.pieces.poll_raw(context) };
+        self.in_time(polled, context)
+    }
+
+    fn count(&mut self, piece: &Bytes) -> Result<(), Refusal> {
+        let bytes = piece.len() as u64;
+        if self.passed.fetch_add(bytes, Ordering::Relaxed) + bytes > self.most {
+            return Err(too_much(self.most));
+        }
+        Ok(())
+    }
+}
+
+impl Body for Data {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        self.poll_next(context).map(|next| {
+            let next = next.and_then(|piece| piece.map_or(Ok(None), |piece| self.count(&piece).map(|()| Some(Frame::data(piece)))));
+            next.map_err(Cut::from).transpose()
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_empty() && self.pieces.is_end()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let first: u64 = self.first.iter().map(|piece| piece.len() as u64).sum();
+        match self.pieces.left(!self.codings.is_empty()) {
+            Some(left) => SizeHint::with_exact(first + left),
+            None => SizeHint::default(),
+        }
+    }
+}
+
+fn too_much(most: u64) -> Refusal {
+    Refusal::new(Reason::BodyTooLarge, format!("The data is longer than {most} bytes (limits.max_insert_bytes); send it in several INSERTs."))
+}
+
+fn settings_in_data() -> Refusal {
+    Refusal::new(
+        Reason::NotUnderstood,
+        "The data begins with SETTINGS, which old servers take for a part of the statement; SETTINGS stand before FORMAT and VALUES.",
+    )
+}
