@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -66,23 +66,31 @@ impl From<Refusal> for Cut {
     }
 }
 
-/// Whose turn it is, and since when: the caller's to send more, or ClickHouse's to take it.
+/// Whose turn it is: ClickHouse's to take what there is, since then, or the caller's to send more.
 #[derive(Clone)]
-pub struct Turn(Arc<Mutex<(bool, Instant)>>);
+pub struct Turn(Arc<Mutex<Option<Instant>>>);
 
 impl Turn {
     fn new() -> Self {
-        Self(Arc::new(Mutex::new((false, clock::tick()))))
+        Self(Arc::new(Mutex::new(Some(clock::tick()))))
     }
 
-    fn is_callers(&self, callers: bool) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (callers, clock::tick());
+    fn state(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_clickhouses(&self) {
+        *self.state() = Some(clock::tick());
+    }
+
+    /// It is the caller's now; whether it was not before.
+    fn passes_to_the_caller(&self) -> bool {
+        self.state().take().is_some()
     }
 
     /// How long ClickHouse has had its turn; nothing while the caller has.
     pub fn clickhouses_since(&self) -> Option<Duration> {
-        let (callers, since) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (!callers).then(|| clock::tick().duration_since(since))
+        self.state().map(|since| clock::tick().duration_since(since))
     }
 }
 
@@ -127,24 +135,30 @@ impl Data {
         self.turn.clone()
     }
 
-    /// Reads as much of the body as it takes to see that no SETTINGS stand at its beginning, which are none of the data for
-    /// servers before 22.4. Not before the statement is permitted: a caller who waits for `100 Continue` is told a no without.
+    /// Data that may go on. It reads as much of the body as it takes to see that no SETTINGS stand at its beginning, which are none of the data for
+    /// servers before 22.4. Call it when the statement is permitted: a caller who waits for `100 Continue` is told a no without.
     ///
     /// # Errors
-    /// 400 where SETTINGS stand there or the body cannot be read, 408 where it does not come in time, 413 where it unpacks to
-    /// nothing.
+    /// 400 where SETTINGS stand there or the body cannot be read, 408 where it does not come in time, 413 where it is too long.
     pub async fn begins(mut self) -> Result<Self, Refusal> {
+        if self.size_hint().lower() > self.most {
+            return Err(too_much(self.most));
+        }
         let Some(longest) = self.unseen.take() else { return Ok(self) };
         self.pieces.keep_what_came();
-        let mut seen = BytesMut::new();
+        let (mut seen, mut next_look) = (BytesMut::new(), 0);
         while seen.len() < longest {
             let piece = poll_fn(|context| self.poll_piece(context)).await?;
             let ended = piece.is_none();
             seen.extend_from_slice(&piece.unwrap_or_default());
-            match grammar::data_begins(&seen, ended) {
-                Begins::Unknown if !ended => {}
-                Begins::Settings => return Err(settings_in_data()),
-                Begins::Data | Begins::Unknown => break,
+            if ended || seen.len() >= next_look {
+                // Each look reads from the beginning, so what it reads doubles until the next.
+                next_look = 2 * seen.len();
+                match grammar::data_begins(&seen, ended) {
+                    Begins::Unknown if !ended => {}
+                    Begins::Settings => return Err(settings_in_data()),
+                    Begins::Data | Begins::Unknown => break,
+                }
             }
             if self.pieces.came() > CODED_TIMES * longest as u64 {
                 return Err(Refusal::new(Reason::BodyTooLarge, "The body is long and unpacks to next to nothing."));
@@ -165,10 +179,12 @@ impl Data {
     }
 
     fn in_time(&mut self, polled: Poll<Result<Option<Bytes>, Refusal>>, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Refusal>> {
-        self.turn.is_callers(polled.is_pending());
         if polled.is_ready() {
-            self.stalled.as_mut().reset(tokio::time::Instant::now() + self.stall_timeout);
+            self.turn.is_clickhouses();
             return polled;
+        }
+        if self.turn.passes_to_the_caller() {
+            self.stalled.as_mut().reset(tokio::time::Instant::now() + self.stall_timeout);
         }
         self.stalled.as_mut().poll(context).map(|()| {
             let timeout = humantime::format_duration(self.stall_timeout);
@@ -178,7 +194,7 @@ impl Data {
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Refusal>> {
         if let Some(first) = self.first.pop_front() {
-            self.turn.is_callers(false);
+            self.turn.is_clickhouses();
             return Poll::Ready(Ok(Some(first)));
         }
         let polled = if self.codings.is_empty() { self.pieces.poll_piece(context) } else { self.pieces.poll_raw(context) };

@@ -157,6 +157,9 @@ pub(super) async fn text(
     if head.method() != Method::POST {
         return without_body(query, pieces, limits).await;
     }
+    if query.len() > limits.statement_size {
+        return Err(too_long_a_statement(limits));
+    }
     if let Some(fact) = could_be_an_insert(query.as_bytes()).then(|| read(&format!("{query}\n"))).flatten()
         && let Some(at) = fact.statement.data()
         && query.get(at..).is_none_or(|rest| rest.trim().is_empty())
@@ -176,11 +179,10 @@ pub(super) async fn text(
         };
         append(&mut text, piece);
         let too_long = text.len() > limits.statement_size;
-        // Each look reads from the beginning, so the text doubles between two of them.
-        if (too_long || text.len() >= next_look) && could_be_an_insert(&text) {
-            next_look = text.len() * 2;
-            if let Some(fact) = look(&text, limits.statement_size, &read) {
-                return Ok(with_the_rest(text.freeze(), fact, pieces, limits));
+        if too_long || text.len() >= next_look {
+            match look(&text, limits.statement_size, &read) {
+                Look::Found(fact) => return Ok(with_the_rest(text.freeze(), *fact, pieces, limits)),
+                Look::After(more) => next_look = text.len() + more,
             }
         }
         if too_long || pieces.came() > CODED_TIMES * limits.statement_size as u64 {
@@ -199,16 +201,29 @@ async fn without_body(query: &str, mut pieces: Pieces, limits: &Limits) -> Resul
     }
 }
 
-/// Whether the text so far has the head of an INSERT and enough behind it to see that data begins there.
-fn look(text: &[u8], longest: usize, read: impl Fn(&str) -> Option<Fact>) -> Option<Fact> {
+/// What a look at an unfinished text shows.
+enum Look {
+    /// The head of an INSERT, and enough behind it to see that data begins there.
+    Found(Box<Fact>),
+    /// Nothing yet; so many more bytes may change that.
+    After(usize),
+}
+
+/// Each look reads from the beginning, so what it looks for doubles until the next.
+fn look(text: &[u8], longest: usize, read: impl Fn(&str) -> Option<Fact>) -> Look {
     let head = text.get(..longest).unwrap_or(text);
-    let fact = read(readable(head))?;
-    let behind = text.get(fact.statement.data()?..)?;
+    let Some(fact) = could_be_an_insert(head).then(|| read(readable(head))).flatten() else {
+        return Look::After(text.len());
+    };
+    let Some(behind) = fact.statement.data().and_then(|at| text.get(at..)) else {
+        return Look::After(text.len());
+    };
     match grammar::data_begins(behind, false) {
-        Begins::Data => Some(fact),
+        Begins::Data => Look::Found(Box::new(fact)),
         // A word, a comment or blanks that are longer than a statement are data.
-        Begins::Unknown => (text.len() > longest).then_some(fact),
-        Begins::Settings => None,
+        Begins::Unknown if text.len() > longest => Look::Found(Box::new(fact)),
+        Begins::Unknown => Look::After(behind.len().max(1)),
+        Begins::Settings => Look::After(text.len()),
     }
 }
 

@@ -392,3 +392,78 @@ impl Cursor<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+    use super::*;
+
+    #[test]
+    fn data_begins_where_no_version_reads_settings() {
+        for (data, unfinished, whole) in [
+            ("", Begins::Unknown, Begins::Data),
+            (" \n", Begins::Unknown, Begins::Data),
+            ("(1)", Begins::Data, Begins::Data),
+            ("(", Begins::Unknown, Begins::Data),
+            ("1,", Begins::Data, Begins::Data),
+            ("settings a=1", Begins::Settings, Begins::Settings),
+            (" -- x\n\tSETTINGS\n", Begins::Settings, Begins::Settings),
+            ("/* ( */SETTINGS ", Begins::Settings, Begins::Settings),
+            ("SETTINGS", Begins::Unknown, Begins::Settings),
+            ("SETT", Begins::Unknown, Begins::Data),
+            ("SETTLE", Begins::Data, Begins::Data),
+            ("SETTINGSX", Begins::Data, Begins::Data),
+            ("SETTINGS_", Begins::Data, Begins::Data),
+            ("`SETTINGS` ", Begins::Data, Begins::Data),
+            ("-", Begins::Unknown, Begins::Data),
+            ("-- x", Begins::Unknown, Begins::Data),
+            ("/* x", Begins::Unknown, Begins::Data),
+            ("'an open quote", Begins::Data, Begins::Data),
+            ("\0", Begins::Unknown, Begins::Data),
+            ("\0\0\0", Begins::Data, Begins::Data),
+        ] {
+            assert_eq!(data_begins(data.as_bytes(), false), unfinished, "{data:?}");
+            assert_eq!(data_begins(data.as_bytes(), true), whole, "{data:?}, and no more");
+        }
+        assert_eq!(data_begins(b"\xff", false), Begins::Data);
+        assert_eq!(data_begins(b"SETT\xffINGS", false), Begins::Data);
+        assert_eq!(data_begins(b"SETTINGS\xff", false), Begins::Settings);
+        assert_eq!(data_begins(b"\xe2\x80", false), Begins::Unknown, "it may become a blank");
+    }
+
+    #[test]
+    fn a_structure_is_names_and_types_alone() {
+        let written = Some("id UInt64, `a b` Array(Nullable(String))".to_owned());
+        assert_eq!(structure("id /* x */ UInt64, \"a b\" Array(Nullable(String))"), written);
+        assert_eq!(types("UInt8, Enum8('a' = 1)").as_deref(), Some("UInt8, Enum8('a' = 1)"));
+        for text in
+            ["", "id", "id UInt8 DEFAULT 1", "id UInt8 ALIAS file('x')", "id UInt8, ", "id UInt8; x", "id UInt8 -- x\n, y", "1 UInt8", "id UInt8)"]
+        {
+            assert_eq!(structure(text), None, "{text}");
+        }
+        for text in ["", "UInt8,", "id UInt8", "UInt8 DEFAULT 1", "'x'"] {
+            assert_eq!(types(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_are_read_where_they_are_expressions() {
+        let read = |sql: &str| super::read(sql, &Parameters::new(), Values::Expressions);
+        let insert = read("INSERT INTO t VALUES (1, upper('a')), (DEFAULT, (SELECT s FROM sec.secret)) -- x\n;").unwrap();
+        assert_eq!(insert.canonical, "INSERT INTO t VALUES (1, upper('a')), (DEFAULT, (SELECT s FROM sec.secret))");
+        assert_eq!((insert.data, insert.values_read), (None, true));
+        assert!(insert.reach.tables.contains(&Name::of("sec", "secret")) && insert.reach.functions.contains("upper"));
+        let csv = read("INSERT INTO t FORMAT CSV\n1, upper('a')").unwrap();
+        assert_eq!((csv.data, csv.values_read), (Some(24), false));
+        for sql in [
+            "INSERT INTO t VALUES",
+            "INSERT INTO t VALUES 1",
+            "INSERT INTO t VALUES (1",
+            "INSERT INTO t VALUES (1); SELECT 1",
+            "INSERT INTO t VALUES (1) SELECT 1",
+            "INSERT INTO t FORMAT Values SETTINGS a = 1 (1)",
+        ] {
+            assert!(read(sql).is_err(), "{sql}");
+        }
+    }
+}

@@ -73,9 +73,7 @@ async fn a_gigabyte_of_data_streams_to_clickhouse_in_little_memory() {
     // The head stands in the body, before data that is no text.
     let head = "INSERT INTO default.sink FORMAT RowBinary\n";
     let length = head.len() as u64 + ROWS * 8;
-    caller
-        .send(format!("POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{head}"))
-        .await;
+    caller.send(format!("POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{head}")).await;
     let mut first = 0;
     while first < ROWS {
         let count = PIECE.min(ROWS - first);
