@@ -88,6 +88,8 @@ impl BareHead {
 pub struct Identities {
     issuers: Vec<Arc<Issuer>>,
     longest_token: usize,
+    /// Whether a token may stand in the address.
+    in_addresses: bool,
     kept: Cache<[u8; 32], Arc<Verified>>,
     metrics: Arc<Metrics>,
 }
@@ -111,7 +113,8 @@ impl Expiry<[u8; 32], Arc<Verified>> for UntilExpiry {
 
 impl Identities {
     /// Reads what can be read before the first request: key files, authorities, algorithm names.
-    pub fn new(providers: &[config::Provider], metrics: Arc<Metrics>, problems: &mut config::Problems) -> Self {
+    pub fn new(config: &config::Config, metrics: Arc<Metrics>, problems: &mut config::Problems) -> Self {
+        let (providers, in_addresses) = (&config.providers, config.tokens_in_addresses);
         let issuers = providers
             .iter()
             .filter_map(|provider| match Issuer::new(provider.clone(), Arc::clone(&metrics)) {
@@ -128,7 +131,7 @@ impl Identities {
             .expire_after(UntilExpiry)
             .build();
         let longest_token = providers.iter().map(|provider| provider.max_token_size).max().unwrap_or(0);
-        Self { issuers, longest_token, kept, metrics }
+        Self { issuers, longest_token, in_addresses, kept, metrics }
     }
 
     /// Every provider.
@@ -143,8 +146,9 @@ impl Identities {
     /// groups' claim, 503 where the provider's keys cannot be had.
     pub async fn identify(&self, arrived: Arrived, now: SystemTime) -> Result<Identified, Refusal> {
         let (mut head, body) = arrived.into_parts();
-        let token = credential::take(&mut head)?;
-        let caller = self.verify(token.as_str(), now).await?;
+        let credential = credential::take(&mut head, self.in_addresses)?;
+        let caller = self.verify(credential.secret(), now).await.map_err(|refusal| credential.explain(refusal))?;
+        credential.names_fit(&caller)?;
         Ok(Identified { caller, head: BareHead::of(head), body })
     }
 

@@ -73,7 +73,7 @@ reasons! {
     UnknownPath "unknown-path" NOT_FOUND BAD_ARGUMENTS "Only the path `/` carries statements.";
     MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED NOT_IMPLEMENTED "Only POST, GET and HEAD carry statements, the last two without a body.";
     RecordUnavailable "record-unavailable" SERVICE_UNAVAILABLE NO_RESOURCES "The record cannot be written and the config says `on_failure: refuse`.";
-    NoCredentials "no_credentials" UNAUTHORIZED AUTHENTICATION_FAILED "The request brings no bearer token.";
+    NoCredentials "no_credentials" UNAUTHORIZED AUTHENTICATION_FAILED "The request brings no token.";
     MultipleCredentials "multiple_credentials" BAD_REQUEST AUTHENTICATION_FAILED "The request brings more than one credential.";
     TokenInUrl "token_in_url" BAD_REQUEST AUTHENTICATION_FAILED "A token or password stands in the address, where logs keep it.";
     MalformedToken "malformed_token" UNAUTHORIZED AUTHENTICATION_FAILED "The token is not a well-formed signed JWT.";
@@ -102,6 +102,7 @@ reasons! {
     AmbiguousKey "ambiguous_key" UNAUTHORIZED AUTHENTICATION_FAILED "The token names no key and the provider has too many to try.";
     BadSignature "bad_signature" UNAUTHORIZED AUTHENTICATION_FAILED "The signature does not fit the token.";
     KeysUnavailable "keys_unavailable" SERVICE_UNAVAILABLE AUTHENTICATION_FAILED "The provider's keys could not be fetched, or are too old to trust.";
+    UserMismatch "user_mismatch" UNAUTHORIZED AUTHENTICATION_FAILED "The request names another user than the one that its credential is for.";
     GroupsMissing "groups_missing" FORBIDDEN ACCESS_DENIED "The token is good but does not have the claim that names the caller's groups.";
     ParameterNotAllowed "parameter-not-allowed" BAD_REQUEST BAD_ARGUMENTS "An address parameter that Keyhouse does not pass on.";
     MalformedParameter "malformed-parameter" BAD_REQUEST BAD_ARGUMENTS "The address parameters are repeated, badly encoded or have a wrong value.";

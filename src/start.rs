@@ -54,7 +54,7 @@ fn gather(file: &Path, problems: &mut Problems) -> Option<Prepared> {
             made.map_err(|says| problems.add(format!("listen[{index}].tls"), says)).ok().flatten()
         })
         .collect();
-    let identities = Identities::new(&config.providers, Arc::clone(&metrics), problems);
+    let identities = Identities::new(&config, Arc::clone(&metrics), problems);
     let rules = policy::load(&config, problems);
     let upstream = Upstream::new(&config, &metrics, problems);
     Some(Prepared { config, acceptors, identities, rules, upstream, metrics })

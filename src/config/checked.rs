@@ -24,6 +24,8 @@ pub struct Config {
     pub admin: SocketAddr,
     /// Who issues tokens.
     pub providers: Vec<Provider>,
+    /// Whether a token may stand in the address.
+    pub tokens_in_addresses: bool,
     /// Every name under `identity_providers`, also of those with a mistake: policies refer to them.
     pub provider_names: BTreeSet<String>,
     /// Clusters by name.
@@ -246,6 +248,7 @@ pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> 
         // Only run without mistakes; until then any address does.
         admin: admin.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
         providers,
+        tokens_in_addresses: written.allow_tokens_in_addresses_that_logs_keep,
         provider_names: written.identity_providers.into_keys().collect(),
         clusters,
         users,

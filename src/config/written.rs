@@ -19,6 +19,10 @@ pub struct Config {
     pub admin: Admin,
     /// Who issues tokens, by a name of your choice (lowercase letters, digits, `-`).
     pub identity_providers: BTreeMap<String, Provider>,
+    /// Takes a token as the address parameter `password` too, for clients that can send it nowhere else: logs and histories
+    /// keep addresses.
+    #[serde(default)]
+    pub allow_tokens_in_addresses_that_logs_keep: bool,
     /// Where statements go, and as whom.
     pub clickhouse: ClickHouse,
     /// The folder of the policy files (`*.yaml`, read in the order of their names).

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD as BASE64},
+};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -68,6 +71,11 @@ fn bearer(what: &'static str, token: impl AsRef<str>, reason: &'static str, says
     Case { what, request: post("/", token.as_ref(), "SELECT 1"), status: 401, reason, says }
 }
 
+/// A Basic header.
+fn basic(name: &str, secret: &str) -> String {
+    format!("Authorization: Basic {}", BASE64_STANDARD.encode(format!("{name}:{secret}")))
+}
+
 fn arrivals(keys: &Keys) -> Vec<Case> {
     let token = keys.token().make();
     let line = format!("Authorization: Bearer {token}");
@@ -75,14 +83,32 @@ fn arrivals(keys: &Keys) -> Vec<Case> {
     let with = |headers: &[&str]| get("/?query=SELECT%201", headers);
     vec![
         case("no token", with(&[]), 401, "no_credentials", &["Authorization: Bearer <token>"]),
-        case("Basic", with(&["Authorization: Basic YTpi"]), 401, "no_credentials", &["not of the scheme Bearer"]),
-        case("a ClickHouse user alone", with(&["X-ClickHouse-User: default"]), 401, "no_credentials", &["not taken here"]),
-        case("two Authorization headers", with(&[&line, &line]), 400, "multiple_credentials", &["two Authorization"]),
+        case("a password that is no token", with(&["Authorization: Basic YTpi"]), 401, "opaque_token", &["a Basic password is no token"]),
+        case(
+            "a key that is no token",
+            with(&["X-ClickHouse-User: a", "X-ClickHouse-Key: b"]),
+            401,
+            "opaque_token",
+            &["X-ClickHouse-Key is no token"],
+        ),
+        case("a ClickHouse user alone", with(&["X-ClickHouse-User: default"]), 401, "no_credentials", &["brings no token"]),
+        case("two Authorization headers", with(&[&line, &line]), 400, "multiple_credentials", &["two `authorization`"]),
         case("Bearer and Basic", with(&[&line, "Authorization: Basic YTpi"]), 400, "multiple_credentials", &["exactly one"]),
-        case("a user beside the token", with(&[&line, "X-ClickHouse-User: default"]), 400, "multiple_credentials", &["X-ClickHouse-User"]),
-        case("an empty key beside the token", with(&[&line, "X-ClickHouse-Key: "]), 400, "multiple_credentials", &["exactly one"]),
-        case("?user= beside the token", post("/?user=default", &token, "SELECT 1"), 400, "multiple_credentials", &["user or password"]),
-        case("?pass%77ord= beside the token", post("/?pass%77ord=", &token, "SELECT 1"), 400, "multiple_credentials", &["user or password"]),
+        case("a key beside the token", with(&[&line, &format!("X-ClickHouse-Key: {token}")]), 400, "multiple_credentials", &["exactly one"]),
+        case("another user beside the token", with(&[&line, "X-ClickHouse-User: bob"]), 401, "user_mismatch", &["for `alice`", "names `bob`"]),
+        case("another user in the address", post("/?user=ALICE", &token, "SELECT 1"), 401, "user_mismatch", &["leave the user empty"]),
+        case("another user before the password", with(&[&basic("bob", &token)]), 401, "user_mismatch", &["names `bob`"]),
+        case(
+            "a certificate beside the token",
+            with(&[&line, "X-ClickHouse-SSL-Certificate-Auth: on"]),
+            400,
+            "multiple_credentials",
+            &["certificate"],
+        ),
+        case("a token in a header of others", with(&[&format!("X-ClickHouse-JWT-Token: {token}")]), 401, "no_credentials", &["is not read"]),
+        case("?PASSWORD= beside the token", post("/?PASSWORD=x", &token, "SELECT 1"), 400, "token_in_url", &["where logs keep it"]),
+        case("?pass%77ord= beside the token", post("/?pass%77ord=x", &token, "SELECT 1"), 400, "token_in_url", &["where logs keep it"]),
+        case("the token as ?password=", get(&format!("/?query=SELECT%201&password={token}"), &[]), 400, "token_in_url", &["where logs keep it"]),
         case("?access_token=", get(&format!("/?access_token={token}"), &[]), 400, "token_in_url", &["where logs keep it"]),
         case("?ACCESS_TOKEN= beside the token", post("/?ACCESS_TOKEN=x", &token, "SELECT 1"), 400, "token_in_url", &["header"]),
         case("two tokens in one header", with(&[&format!("{line} {token}")]), 401, "malformed_token", &["one space and one token"]),
@@ -341,6 +367,42 @@ async fn every_token_that_fits_is_taken() {
     assert_eq!(send(&house, post("/", &late, "SELECT 1")).await.status, 200);
     let heard = recorder.wait_requests(good.len() + 1).await;
     assert!(heard.iter().all(|one| one.header("authorization").is_none()), "a token went on to ClickHouse");
+}
+
+#[tokio::test]
+async fn a_token_is_taken_wherever_a_client_can_put_it_and_goes_nowhere() {
+    let keys = Keys::publish().await;
+    let recorder = Recorder::start(Script::ok("1\n")).await;
+    let plan = Plan::new(&keys.issuer.url, &[&recorder.url]);
+    let house = plan.section("allow_tokens_in_addresses_that_logs_keep", "true").start().await;
+    let token = keys.token().make();
+    let by = |target: &str, headers: &[&str]| get(&format!("/?{target}query=SELECT%201"), headers);
+    let bearer = format!("Authorization: Bearer {token}");
+    let requests = [
+        by("", &[&basic("", &token)]),
+        by("", &[&basic("default", &token)]),
+        by("", &[&basic("alice", &token)]),
+        by("", &[&format!("X-ClickHouse-Key: {token}")]),
+        by("", &["X-ClickHouse-User: alice", &format!("X-ClickHouse-Key: {token}")]),
+        by("", &[&bearer, "X-ClickHouse-User: default", "X-ClickHouse-SSL-Certificate-Auth: off"]),
+        by("user=default&password=&", &[&bearer]),
+        by(&format!("user=alice&password={token}&"), &[]),
+        by(&format!("password={token}&"), &[&basic("default", "")]),
+    ];
+    for request in &requests {
+        let answer = send(&house, request).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "1\n"), "{request}");
+    }
+    let heard = recorder.wait_requests(requests.len()).await;
+    for one in &heard {
+        let said = format!("{}{:?}", one.target(), one.head);
+        assert!(!said.contains(&token) && one.header("X-ClickHouse-User") == Some("kh_analyst"), "{said}");
+        assert!(one.header("authorization").is_none() && one.parameter("user").is_none() && one.parameter("password").is_none(), "{said}");
+    }
+    let records = house.wait_records(requests.len()).await;
+    let (log, record) = (house.program.log(), serde_json::to_string(&records).unwrap());
+    let signature = token.rsplit('.').next().unwrap();
+    assert!(!log.contains(signature) && !record.contains(signature), "the token is in the log or in the record");
 }
 
 #[tokio::test]
