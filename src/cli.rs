@@ -2,6 +2,7 @@
 
 mod check;
 mod serve;
+mod service_account;
 mod statement;
 
 use std::process::ExitCode;
@@ -24,6 +25,8 @@ enum Command {
     Check(check::Arguments),
     /// Tell what a statement does and touches, and the text that ClickHouse would get.
     Statement(statement::Arguments),
+    /// Keys for callers with no person behind them.
+    ServiceAccount(service_account::Arguments),
 }
 
 /// Runs what the command line says.
@@ -32,6 +35,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Statement(arguments) => statement::run(&arguments),
+        Command::ServiceAccount(arguments) => service_account::run(&arguments),
     }
 }
 

@@ -8,7 +8,8 @@ pub mod secret;
 pub mod written;
 
 pub use checked::{
-    Cluster, Config, Endpoint, Http2Limits, KeySource, Limits, Listener, OnFailure, Provider, RecordTarget, StatementForm, TlsFiles, UpstreamUser,
+    Cluster, Config, Endpoint, Http2Limits, KeySource, Limits, Listener, OnFailure, Provider, RecordTarget, SERVICE_ACCOUNT, ServiceAccount,
+    StatementForm, TlsFiles, UpstreamUser,
 };
 pub use problems::{Problem, Problems};
 pub use secret::Secret;

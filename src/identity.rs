@@ -1,4 +1,4 @@
-//! Who asks: exactly one bearer token per request, verified here and left here.
+//! Who asks: exactly one token, or one key of a service account, per request, verified here and left here.
 //!
 //! The specification is RFC 6750, 7515, 7519, 8725 and 9068, strict wherever they leave a choice: issuer by exact
 //! bytes, audience first, then type and times. A mismatch refuses at once, all of them in one sentence; a token is
@@ -11,6 +11,7 @@ mod fetch;
 mod issuer;
 mod json;
 mod keys;
+mod service_account;
 mod token;
 
 use std::sync::Arc;
@@ -24,12 +25,14 @@ use moka::sync::Cache;
 
 pub use claims::Caller;
 pub use issuer::Issuer;
+pub use service_account::KEY_PREFIX;
 
 use crate::config;
 use crate::listen::{Arrived, Arriving};
 use crate::record::Metrics;
 use crate::refusal::Refusal;
 use keys::KeyId;
+use service_account::ServiceAccounts;
 
 /// How long a verified token is kept at most; it is checked again on every use.
 const KEPT: Duration = Duration::from_secs(60);
@@ -87,6 +90,7 @@ impl BareHead {
 /// Every provider, and the tokens that were verified lately.
 pub struct Identities {
     issuers: Vec<Arc<Issuer>>,
+    service_accounts: ServiceAccounts,
     longest_token: usize,
     /// Whether a token may stand in the address.
     in_addresses: bool,
@@ -131,7 +135,7 @@ impl Identities {
             .expire_after(UntilExpiry)
             .build();
         let longest_token = providers.iter().map(|provider| provider.max_token_size).max().unwrap_or(0);
-        Self { issuers, longest_token, in_addresses, kept, metrics }
+        Self { issuers, service_accounts: ServiceAccounts::new(&config.service_accounts), longest_token, in_addresses, kept, metrics }
     }
 
     /// Every provider.
@@ -145,9 +149,13 @@ impl Identities {
     /// 401 with what is wrong with the token, 400 where the request brings two, 403 where the token lacks the
     /// groups' claim, 503 where the provider's keys cannot be had.
     pub async fn identify(&self, arrived: Arrived, now: SystemTime) -> Result<Identified, Refusal> {
+        let from = arrived.peer().ip();
         let (mut head, body) = arrived.into_parts();
         let credential = credential::take(&mut head, self.in_addresses)?;
-        let caller = self.verify(credential.secret(), now).await.map_err(|refusal| credential.explain(refusal))?;
+        let caller = match credential.secret() {
+            key if key.starts_with(KEY_PREFIX) => self.service_accounts.identify(key, from, now)?,
+            token => self.verify(token, now).await.map_err(|refusal| credential.explain(refusal))?,
+        };
         credential.names_fit(&caller)?;
         Ok(Identified { caller, head: BareHead::of(head), body })
     }

@@ -102,6 +102,9 @@ reasons! {
     AmbiguousKey "ambiguous_key" UNAUTHORIZED AUTHENTICATION_FAILED "The token names no key and the provider has too many to try.";
     BadSignature "bad_signature" UNAUTHORIZED AUTHENTICATION_FAILED "The signature does not fit the token.";
     KeysUnavailable "keys_unavailable" SERVICE_UNAVAILABLE AUTHENTICATION_FAILED "The provider's keys could not be fetched, or are too old to trust.";
+    UnknownServiceKey "unknown_service_key" UNAUTHORIZED AUTHENTICATION_FAILED "No service account has the key.";
+    ServiceAccountExpired "service_account_expired" UNAUTHORIZED AUTHENTICATION_FAILED "The service account has expired.";
+    NetworkNotAllowed "network_not_allowed" FORBIDDEN ACCESS_DENIED "The service account is not for the address that the request comes from.";
     UserMismatch "user_mismatch" UNAUTHORIZED AUTHENTICATION_FAILED "The request names another user than the one that its credential is for.";
     GroupsMissing "groups_missing" FORBIDDEN ACCESS_DENIED "The token is good but does not have the claim that names the caller's groups.";
     ParameterNotAllowed "parameter-not-allowed" BAD_REQUEST BAD_ARGUMENTS "An address parameter that Keyhouse does not pass on.";

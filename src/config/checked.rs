@@ -1,12 +1,13 @@
 //! The config with nothing left to validate: typed times, sizes, addresses and secrets.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::Uri;
+use ipnet::IpNet;
 
 use super::problems::Problems;
 use super::secret::Secret;
@@ -24,9 +25,11 @@ pub struct Config {
     pub admin: SocketAddr,
     /// Who issues tokens.
     pub providers: Vec<Provider>,
+    /// Callers with no person behind them.
+    pub service_accounts: Vec<ServiceAccount>,
     /// Whether a token may stand in the address.
     pub tokens_in_addresses: bool,
-    /// Every name under `identity_providers`, also of those with a mistake: policies refer to them.
+    /// Every name under `identity_providers`, also of those with a mistake, and that of service accounts: policies refer to them.
     pub provider_names: BTreeSet<String>,
     /// Clusters by name.
     pub clusters: BTreeMap<String, Cluster>,
@@ -106,6 +109,24 @@ pub enum KeySource {
     Address(Uri),
     /// They are in this file.
     File(PathBuf),
+}
+
+/// The provider of service accounts, in rules and records.
+pub const SERVICE_ACCOUNT: &str = "service-account";
+
+/// A caller with no person behind it.
+#[derive(Debug, Clone)]
+pub struct ServiceAccount {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its keys.
+    pub keys: Vec<[u8; 32]>,
+    /// The groups that it is in.
+    pub groups: Vec<String>,
+    /// Where its requests come from; anywhere where there is none.
+    pub networks: Vec<IpNet>,
+    /// When it ends.
+    pub expires: Option<SystemTime>,
 }
 
 /// One cluster.
@@ -235,6 +256,7 @@ pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> 
     let listeners = checks.listeners(&written.listen);
     let admin = checks.address("admin.address", &written.admin.address);
     let providers = checks.providers(&written.identity_providers);
+    let service_accounts = checks.service_accounts(&written.service_accounts);
     let clusters = checks.clusters(&written.clickhouse.clusters);
     let user_names: BTreeSet<String> = written.clickhouse.users.keys().cloned().collect();
     let users = checks.users(&written.clickhouse);
@@ -248,8 +270,9 @@ pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> 
         // Only run without mistakes; until then any address does.
         admin: admin.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
         providers,
+        service_accounts,
         tokens_in_addresses: written.allow_tokens_in_addresses_that_logs_keep,
-        provider_names: written.identity_providers.into_keys().collect(),
+        provider_names: written.identity_providers.into_keys().chain([SERVICE_ACCOUNT.to_owned()]).collect(),
         clusters,
         users,
         user_names,
@@ -327,6 +350,9 @@ impl Checks<'_> {
     fn provider(&mut self, name: &str, written: &written::Provider) -> Option<Provider> {
         let key = |part: &str| format!("identity_providers.{name}.{part}");
         self.name(&format!("identity_providers.{name}"), name);
+        if name == SERVICE_ACCOUNT {
+            self.problems.add(format!("identity_providers.{name}"), "is the provider of service accounts; write another name");
+        }
         if written.issuer.is_empty() {
             self.problems.add(key("issuer"), "is empty; write the `iss` of its tokens, byte for byte");
         }
@@ -359,6 +385,46 @@ impl Checks<'_> {
             cooldown: self.duration(&key("jwks_cache.cooldown"), &written.jwks_cache.cooldown),
             max_stale: self.duration(&key("jwks_cache.max_stale"), &written.jwks_cache.max_stale),
         })
+    }
+
+    fn service_accounts(&mut self, written: &BTreeMap<String, written::ServiceAccount>) -> Vec<ServiceAccount> {
+        written.iter().map(|(name, account)| self.service_account(name, account)).collect()
+    }
+
+    fn service_account(&mut self, name: &str, written: &written::ServiceAccount) -> ServiceAccount {
+        let key = |part: &str| format!("service_accounts.{name}.{part}");
+        self.name(&format!("service_accounts.{name}"), name);
+        if written.keys.is_empty() || written.keys.len() > 2 {
+            self.problems.add(
+                key("keys"),
+                "are none or more than two; write the line that `keyhouse service-account new` prints, and the one before while clients change",
+            );
+        }
+        if written.groups.is_empty() {
+            self.problems.add(key("groups"), "is empty, so no rule is meant for it; write at least one group");
+        }
+        let keys = written.keys.iter().filter_map(|text| {
+            let digest = digest_of(text);
+            if digest.is_none() {
+                // What stands there may be the key itself, which nothing prints.
+                self.problems.add(
+                    key("keys"),
+                    "has an entry that is not `sha256:` and 64 hex digits; write the line that `keyhouse service-account new` prints, never the key",
+                );
+            }
+            digest
+        });
+        let keys = keys.collect();
+        let networks = written.networks.iter().filter_map(|text| {
+            let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address)));
+            network.map_err(|_error| self.problems.add(key("networks"), format!("`{text}` is not a network; write one as 10.0.0.0/8"))).ok()
+        });
+        let networks = networks.collect();
+        let expires = written.expires.as_ref().and_then(|text| {
+            let time = humantime::parse_rfc3339(text);
+            time.map_err(|_error| self.problems.add(key("expires"), format!("`{text}` is not a time; write one as 2027-01-31T00:00:00Z"))).ok()
+        });
+        ServiceAccount { name: name.to_owned(), keys, groups: written.groups.clone(), networks, expires }
     }
 
     fn key_source(&mut self, name: &str, written: &written::Provider) -> Option<KeySource> {
@@ -530,4 +596,14 @@ impl Checks<'_> {
             }
         }
     }
+}
+
+/// The 32 bytes of `sha256:` and 64 hex digits.
+fn digest_of(text: &str) -> Option<[u8; 32]> {
+    let hex = text.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.is_ascii())?;
+    let mut digest = [0; 32];
+    for (byte, at) in digest.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()?;
+    }
+    Some(digest)
 }

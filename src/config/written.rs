@@ -19,6 +19,9 @@ pub struct Config {
     pub admin: Admin,
     /// Who issues tokens, by a name of your choice (lowercase letters, digits, `-`).
     pub identity_providers: BTreeMap<String, Provider>,
+    /// Callers with no person behind them, by their names: dashboards' health checks, exporters.
+    #[serde(default)]
+    pub service_accounts: BTreeMap<String, ServiceAccount>,
     /// Takes a token as the address parameter `password` too, for clients that can send it nowhere else: logs and histories
     /// keep addresses.
     #[serde(default)]
@@ -190,6 +193,20 @@ fn jwks_cooldown() -> String {
 
 fn jwks_max_stale() -> String {
     "24h".to_owned()
+}
+
+/// A caller with no person behind it.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct ServiceAccount {
+    /// SHA-256 of its key, as `keyhouse service-account new` prints it; two while the key is replaced.
+    pub keys: Vec<String>,
+    /// The groups that it is in, which rules name.
+    pub groups: Vec<String>,
+    /// Where its requests come from, as `10.0.0.0/8`; anywhere where it is empty.
+    #[serde(default)]
+    pub networks: Vec<String>,
+    /// When it ends, as `2027-01-31T00:00:00Z`; never where it is left out.
+    pub expires: Option<String>,
 }
 
 /// Where statements go.

@@ -15,6 +15,7 @@
 
 mod support;
 
+mod accounts;
 mod attacks;
 mod bombs;
 mod check;
