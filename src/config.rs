@@ -8,8 +8,8 @@ pub mod secret;
 pub mod written;
 
 pub use checked::{
-    Cluster, Config, Endpoint, Http2Limits, KeySource, Limits, Listener, OnFailure, Provider, RecordTarget, SERVICE_ACCOUNT, ServiceAccount,
-    StatementForm, TlsFiles, UpstreamUser,
+    AudienceClaim, Cluster, Config, Endpoint, Http2Limits, KeySource, Limits, Listener, OnFailure, Provider, RecordTarget, SERVICE_ACCOUNT, Scalar,
+    ServiceAccount, Split, StatementForm, TlsFiles, TokenType, UpstreamUser,
 };
 pub use problems::{Problem, Problems};
 pub use secret::Secret;

@@ -125,6 +125,7 @@ impl Entry {
             provider: caller.provider.clone(),
             subject: caller.subject.clone(),
             username: caller.username.clone(),
+            display: caller.display.clone(),
             groups: caller.groups.clone(),
         });
     }

@@ -86,7 +86,7 @@ reasons! {
     UnknownIssuer "unknown_issuer" UNAUTHORIZED AUTHENTICATION_FAILED "No configured provider has the token's issuer, byte for byte.";
     AudienceMissing "audience_missing" UNAUTHORIZED AUTHENTICATION_FAILED "The token is meant for nobody in particular.";
     AudienceMismatch "audience_mismatch" UNAUTHORIZED AUTHENTICATION_FAILED "The token is meant for another application.";
-    WrongTokenType "wrong_token_type" UNAUTHORIZED AUTHENTICATION_FAILED "The token is no access token (ID, refresh, logout token, DPoP proof).";
+    WrongTokenType "wrong_token_type" UNAUTHORIZED AUTHENTICATION_FAILED "The token is none of the provider's `token_types` (ID, refresh, logout token, DPoP proof).";
     ClaimMissing "claim_missing" UNAUTHORIZED AUTHENTICATION_FAILED "A required claim is missing.";
     ClaimType "claim_type" UNAUTHORIZED AUTHENTICATION_FAILED "A claim has another type than its standard says.";
     ClaimValue "claim_value" UNAUTHORIZED AUTHENTICATION_FAILED "A claim that names the caller is empty, too long or holds control characters.";
@@ -95,6 +95,9 @@ reasons! {
     IssuedInFuture "issued_in_future" UNAUTHORIZED AUTHENTICATION_FAILED "The token says that it was issued in the future.";
     LifetimeTooLong "lifetime_too_long" UNAUTHORIZED AUTHENTICATION_FAILED "The token lives longer than the provider's `max_token_lifetime`.";
     SenderConstrained "sender_constrained" UNAUTHORIZED AUTHENTICATION_FAILED "The token is bound to a key (`cnf`) and was sent as a plain bearer token.";
+    ClientNotAllowed "client_not_allowed" UNAUTHORIZED AUTHENTICATION_FAILED "The token was issued to a client that is not in the provider's `allowed_clients`.";
+    BoundClaimMismatch "bound_claim_mismatch" UNAUTHORIZED AUTHENTICATION_FAILED "A claim is not what the provider's `bound_claims` say.";
+    EmailUnverified "email_unverified" UNAUTHORIZED AUTHENTICATION_FAILED "The caller is named by an e-mail address that the provider has not verified.";
     AlgNotAllowed "alg_not_allowed" UNAUTHORIZED AUTHENTICATION_FAILED "The token is signed with an algorithm that the provider's list does not have.";
     KeyTypeMismatch "key_type_mismatch" UNAUTHORIZED AUTHENTICATION_FAILED "The key of that `kid` is of another type than the algorithm needs.";
     KeyAlgMismatch "key_alg_mismatch" UNAUTHORIZED AUTHENTICATION_FAILED "The key of that `kid` is for another algorithm.";

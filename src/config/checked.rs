@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use super::problems::Problems;
 use super::secret::Secret;
 use super::written;
-pub use super::written::{OnFailure, StatementForm};
+pub use super::written::{AudienceClaim, OnFailure, Scalar, Split, StatementForm, TokenType};
 
 /// The whole config. Made by [`check`]; only run it when `check` found no problem.
 #[derive(Debug)]
@@ -76,6 +76,14 @@ pub struct Provider {
     pub issuer: String,
     /// Our audiences at it.
     pub audiences: Vec<String>,
+    /// The claim that has the audience.
+    pub audience_claim: AudienceClaim,
+    /// Which tokens are taken.
+    pub token_types: Vec<TokenType>,
+    /// Clients whose tokens are taken; any where there is none.
+    pub allowed_clients: Vec<String>,
+    /// Claims that a token must have, with what they must be one of.
+    pub bound_claims: BTreeMap<String, Vec<Scalar>>,
     /// Where its keys come from.
     pub keys: KeySource,
     /// Authorities to trust for it.
@@ -90,8 +98,14 @@ pub struct Provider {
     pub max_token_size: usize,
     /// The claim that names the caller.
     pub username_claim: String,
+    /// The claim that is shown.
+    pub display_claim: Option<String>,
     /// The claim that lists groups.
     pub groups_claim: Option<String>,
+    /// What a string of groups is split at.
+    pub groups_split: Option<Split>,
+    /// Whether an object's keys are groups.
+    pub groups_are_keys: bool,
     /// How often keys are fetched.
     pub refresh: Duration,
     /// An unknown key fetches at most once in this time.
@@ -249,6 +263,9 @@ pub struct Http2Limits {
 /// ClickHouse's own `max_query_size`: a longer statement would be cut differently there than here.
 const MAX_QUERY_SIZE: usize = 262_144;
 
+/// Issuers that give anybody a token for any audience.
+const OPEN_TO_ALL: [&str; 3] = ["https://token.actions.githubusercontent.com", "https://gitlab.com", "https://accounts.google.com"];
+
 /// Checks a written config. Relative paths are taken from `base`. Returns what could be made of it, also beside
 /// mistakes, so that the policies can be checked in the same run.
 pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> Config {
@@ -364,6 +381,19 @@ impl Checks<'_> {
                 self.problems.add(key("audiences"), format!("`{audience}` is not one audience; write each as its own list entry"));
             }
         }
+        if written.token_types.is_empty() {
+            self.problems.add(key("token_types"), "is empty, so no token is taken; write access, or id");
+        }
+        let bound_claims: BTreeMap<String, Vec<Scalar>> = written.bound_claims.iter().map(|(claim, bound)| (claim.clone(), bound.values())).collect();
+        if let Some((claim, _)) = bound_claims.iter().find(|(_, values)| values.is_empty()) {
+            self.problems.add(key(&format!("bound_claims.{claim}")), "is empty, so no token fits; write the value that it must be");
+        }
+        if bound_claims.is_empty() && OPEN_TO_ALL.contains(&written.issuer.trim_end_matches('/')) {
+            self.problems.add(
+                key("bound_claims"),
+                "is empty, and anybody can have a token of this issuer for any audience; bind what is yours, as repository_owner_id, namespace_id, hd or sub",
+            );
+        }
         let clock_skew = self.duration(&key("clock_skew"), &written.clock_skew);
         if clock_skew > Duration::from_secs(300) {
             self.problems.add(key("clock_skew"), "is more than 300s; set the clocks instead");
@@ -373,6 +403,10 @@ impl Checks<'_> {
             name: name.to_owned(),
             issuer: written.issuer.clone(),
             audiences: written.audiences.clone(),
+            audience_claim: written.audience_claim,
+            token_types: written.token_types.clone(),
+            allowed_clients: written.allowed_clients.clone(),
+            bound_claims,
             keys: keys?,
             ca_file: written.ca_file.as_ref().map(|file| self.base.join(file)),
             algorithms: written.algorithms.clone(),
@@ -380,7 +414,10 @@ impl Checks<'_> {
             max_token_lifetime: self.duration(&key("max_token_lifetime"), &written.max_token_lifetime),
             max_token_size: self.size(&key("max_token_size"), &written.max_token_size),
             username_claim: written.claim_mappings.username.claim.clone(),
+            display_claim: written.claim_mappings.display.as_ref().map(|display| display.claim.clone()),
             groups_claim: written.claim_mappings.groups.as_ref().map(|groups| groups.claim.clone()),
+            groups_split: written.claim_mappings.groups.as_ref().and_then(|groups| groups.split),
+            groups_are_keys: written.claim_mappings.groups.as_ref().is_some_and(|groups| groups.object_keys),
             refresh: self.duration(&key("jwks_cache.refresh"), &written.jwks_cache.refresh),
             cooldown: self.duration(&key("jwks_cache.cooldown"), &written.jwks_cache.cooldown),
             max_stale: self.duration(&key("jwks_cache.max_stale"), &written.jwks_cache.max_stale),
@@ -594,6 +631,15 @@ impl Checks<'_> {
                 self.problems.add(key, format!("`{text}` is not a size; write a number with its unit, as 16KiB"));
                 1
             }
+        }
+    }
+}
+
+impl written::BoundClaim {
+    fn values(&self) -> Vec<Scalar> {
+        match self {
+            Self::One(value) => vec![value.clone()],
+            Self::AnyOf(values) => values.clone(),
         }
     }
 }

@@ -89,6 +89,19 @@ pub struct Provider {
     pub issuer: String,
     /// The audiences that are meant for this Keyhouse; at least one, there is no "any".
     pub audiences: Vec<String>,
+    /// The claim that carries the audience: `aud`, or `client_id`, `azp`, `appid` or `cid` where a provider's access tokens have
+    /// no other (Cognito).
+    #[serde(default)]
+    pub audience_claim: AudienceClaim,
+    /// Which tokens are taken: `access`, or `id` where clients can send only ID tokens.
+    #[serde(default = "access_tokens")]
+    pub token_types: Vec<TokenType>,
+    /// Clients (`azp`, `client_id`, `appid` or `cid`) whose tokens are taken; any where it is empty.
+    #[serde(default)]
+    pub allowed_clients: Vec<String>,
+    /// Claims that a token must have, each with the value or one of the values that it must be.
+    #[serde(default)]
+    pub bound_claims: BTreeMap<String, BoundClaim>,
     /// Where discovery is, if not at the issuer's `/.well-known/openid-configuration`.
     pub discovery_url: Option<String>,
     /// Where the keys are; no discovery then.
@@ -116,6 +129,72 @@ pub struct Provider {
     pub jwks_cache: JwksCache,
 }
 
+/// The claim that carries the audience.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AudienceClaim {
+    /// RFC 7519.
+    #[default]
+    Aud,
+    /// RFC 8693.
+    ClientId,
+    /// OpenID Connect.
+    Azp,
+    /// Entra, version 1.
+    Appid,
+    /// Okta.
+    Cid,
+}
+
+impl AudienceClaim {
+    /// Its name in tokens.
+    pub fn name(self) -> &'static str {
+        match self {
+            AudienceClaim::Aud => "aud",
+            AudienceClaim::ClientId => "client_id",
+            AudienceClaim::Azp => "azp",
+            AudienceClaim::Appid => "appid",
+            AudienceClaim::Cid => "cid",
+        }
+    }
+}
+
+/// What a token is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenType {
+    /// For an API such as this one.
+    Access,
+    /// For the client that the user signed in to.
+    Id,
+}
+
+fn access_tokens() -> Vec<TokenType> {
+    vec![TokenType::Access]
+}
+
+/// What a claim must be.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum BoundClaim {
+    /// This.
+    One(Scalar),
+    /// One of these.
+    AnyOf(Vec<Scalar>),
+}
+
+/// A value that a claim is compared with, by type too: `"true"` is not `true`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Scalar {
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Number(i64),
+    /// Text.
+    Text(String),
+}
+
 fn clock_skew() -> String {
     "60s".to_owned()
 }
@@ -134,8 +213,17 @@ pub struct ClaimMappings {
     /// The claim that names the caller.
     #[serde(default)]
     pub username: UsernameClaim,
+    /// The claim that is shown beside the name in records, and decides nothing.
+    pub display: Option<DisplayClaim>,
     /// The claim that lists the caller's groups; without it, callers have none.
     pub groups: Option<GroupsClaim>,
+}
+
+/// The claim that is shown.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct DisplayClaim {
+    /// A claim that is shown beside the name in records and decides nothing, written likewise.
+    pub claim: String,
 }
 
 /// The claim that names the caller.
@@ -161,6 +249,21 @@ fn sub() -> String {
 pub struct GroupsClaim {
     /// The claim that lists the caller's groups, written likewise; without `groups`, callers have none.
     pub claim: String,
+    /// What a string is split at, `space` or `comma`; it is one group where this is left out.
+    pub split: Option<Split>,
+    /// Takes the keys of an object, or of a list of objects, for groups (Zitadel's roles).
+    #[serde(default)]
+    pub object_keys: bool,
+}
+
+/// What a string of groups is split at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// As in `scope`.
+    Space,
+    /// `a,b`.
+    Comma,
 }
 
 /// How keys are kept.

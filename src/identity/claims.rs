@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::config::Provider;
+use crate::config::{Provider, Split};
 use crate::refusal::{Reason, Refusal};
 
 /// Longest name of a caller or a group, in bytes.
@@ -17,6 +17,8 @@ pub struct Caller {
     pub subject: String,
     /// The claim that the config maps to the user's name.
     pub username: String,
+    /// What is shown beside the name, where the config asks for it; it decides nothing.
+    pub display: Option<String>,
     /// What the provider says the caller belongs to.
     pub groups: Vec<String>,
 }
@@ -43,10 +45,16 @@ pub(super) fn caller(config: &Provider, claims: &Map<String, Value>) -> Result<C
             format!("The token has no claim `{claim}`, which names the caller. Have provider {} add it.", config.name),
         )),
     };
+    let username = name(&config.username_claim)?;
+    if config.username_claim == "email" && claims.get("email_verified").is_some_and(|verified| *verified != Value::Bool(true)) {
+        let says = format!("Claim `email` names the caller, and provider {} has not verified it (`email_verified`).", config.name);
+        return Err(Refusal::new(Reason::EmailUnverified, says));
+    }
     Ok(Caller {
         provider: config.name.clone(),
         subject: name("sub")?,
-        username: name(&config.username_claim)?,
+        username,
+        display: config.display_claim.as_ref().and_then(|claim| checked(claim, find(claims, claim)?.as_str()?).ok()),
         groups: match &config.groups_claim {
             Some(claim) => groups(config, claims, claim)?,
             None => Vec::new(),
@@ -54,12 +62,29 @@ pub(super) fn caller(config: &Provider, claims: &Map<String, Value>) -> Result<C
     })
 }
 
-/// A list of strings, or one string. Anything else is a mistake, never "no groups".
+/// A list of strings, one string or several in one, or where that is declared an object's keys. Anything else is a mistake,
+/// never "no groups".
 fn groups(config: &Provider, claims: &Map<String, Value>, claim: &str) -> Result<Vec<String>, Refusal> {
     let wrong = || Refusal::new(Reason::ClaimType, format!("Claim `{claim}` lists the caller's groups and must be a list of strings."));
+    let several = |text: &str, at: char| text.split(at).filter(|group| !group.is_empty()).map(|group| checked(claim, group)).collect();
+    let keys = |object: &Map<String, Value>| object.keys().map(|group| checked(claim, group)).collect::<Result<Vec<_>, _>>();
     match find(claims, claim) {
-        Some(Value::String(group)) => Ok(vec![checked(claim, group)?]),
-        Some(Value::Array(groups)) => groups.iter().map(|group| checked(claim, group.as_str().ok_or_else(wrong)?)).collect(),
+        Some(Value::String(text)) => match config.groups_split {
+            None => Ok(vec![checked(claim, text)?]),
+            Some(Split::Space) => several(text, ' '),
+            Some(Split::Comma) => several(text, ','),
+        },
+        Some(Value::Object(object)) if config.groups_are_keys => keys(object),
+        Some(Value::Array(groups)) => {
+            let mut names = Vec::with_capacity(groups.len());
+            for group in groups {
+                match group.as_object().filter(|_| config.groups_are_keys) {
+                    Some(object) => names.extend(keys(object)?),
+                    None => names.push(checked(claim, group.as_str().ok_or_else(wrong)?)?),
+                }
+            }
+            Ok(names)
+        }
         Some(_) => Err(wrong()),
         None if claims.contains_key("_claim_names") || claims.contains_key("hasgroups") => Err(Refusal::new(
             Reason::GroupsMissing,
@@ -78,7 +103,7 @@ fn groups(config: &Provider, claims: &Map<String, Value>, claim: &str) -> Result
 }
 
 /// A top-level member by its name, or what a JSON Pointer (RFC 6901) that begins with `/` leads to.
-fn find<'a>(claims: &'a Map<String, Value>, claim: &str) -> Option<&'a Value> {
+pub(super) fn find<'a>(claims: &'a Map<String, Value>, claim: &str) -> Option<&'a Value> {
     let Some(pointer) = claim.strip_prefix('/') else {
         return claims.get(claim);
     };

@@ -7,15 +7,22 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use super::claims;
 use super::token::Parsed;
-use crate::config::Provider;
+use crate::config::{Provider, Scalar, TokenType};
 use crate::refusal::{Reason, Refusal};
 
 /// The first second of the year 10000: no token means a later one.
 const YEAR_10000: f64 = 253_402_300_800.0;
 
-/// The `typ` headers of access tokens (RFC 9068 2.1); all others belong to something else (RFC 8725 3.11).
-const ACCESS_TOKEN_TYPES: [&str; 3] = ["jwt", "at+jwt", "application/at+jwt"];
+/// The `typ` headers of access and ID tokens (RFC 9068 2.1); all others belong to something else (RFC 8725 3.11).
+const TOKEN_TYPES: [&str; 3] = ["jwt", "at+jwt", "application/at+jwt"];
+
+/// Claims that only ID tokens have (OpenID Connect Core 1.0, 3.1.3.6 and 3.3.2.11).
+const ID_TOKENS: [&str; 2] = ["at_hash", "c_hash"];
+
+/// Where providers say which client a token was issued to.
+const CLIENTS: [&str; 4] = ["azp", "client_id", "appid", "cid"];
 
 /// When a token lives, in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,7 +87,9 @@ pub(super) fn unknown_issuer<'a>(issuer: &str, known: impl Iterator<Item = &'a P
 pub(super) fn examine(parsed: &Parsed<'_>, config: &Provider, now: SystemTime) -> Result<Times, Refusal> {
     let mut mismatches = Mismatches::default();
     mismatches.audience(parsed, config);
-    mismatches.token_type(parsed);
+    mismatches.token_type(parsed, config);
+    mismatches.client(parsed, config);
+    mismatches.bound_claims(parsed, config);
     let times = mismatches.read_times(parsed);
     if let Some(times) = &times {
         mismatches.times(times, config, now);
@@ -120,17 +129,18 @@ impl Mismatches {
 
     /// RFC 7519 4.1.3: a string or an array of strings; one of them must be ours, byte for byte.
     fn audience(&mut self, parsed: &Parsed<'_>, config: &Provider) {
-        let seen: Vec<&str> = match parsed.claims.get("aud") {
+        let name = config.audience_claim.name();
+        let seen: Vec<&str> = match parsed.claims.get(name) {
             None => Vec::new(),
             Some(Value::String(one)) => vec![one],
             Some(Value::Array(several)) => {
                 let strings: Option<Vec<&str>> = several.iter().map(Value::as_str).collect();
                 match strings {
                     Some(strings) => strings,
-                    None => return self.0.push(wrong_type("aud", &Value::Array(several.clone()), "a string or a list of strings")),
+                    None => return self.0.push(wrong_type(name, &Value::Array(several.clone()), "a string or a list of strings")),
                 }
             }
-            Some(other) => return self.0.push(wrong_type("aud", other, "a string or a list of strings")),
+            Some(other) => return self.0.push(wrong_type(name, other, "a string or a list of strings")),
         };
         if seen.iter().any(|audience| config.audiences.iter().any(|ours| ours == audience)) {
             return;
@@ -148,30 +158,75 @@ impl Mismatches {
         }
     }
 
-    fn token_type(&mut self, parsed: &Parsed<'_>) {
+    /// Nothing says for certain what a token is for, but all that speaks against what is taken counts.
+    fn token_type(&mut self, parsed: &Parsed<'_>, config: &Provider) {
         let claim = |name: &str| parsed.claims.get(name).and_then(Value::as_str);
-        match parsed.header.get("typ") {
-            None => {}
-            Some(Value::String(typ)) if ACCESS_TOKEN_TYPES.iter().any(|known| typ.eq_ignore_ascii_case(known)) => {}
-            Some(typ) => {
-                let typ = typ.as_str().map_or_else(|| "no string".to_owned(), quote);
-                self.add(Reason::WrongTokenType, format!("Token type (`typ`) is {typ}, which is no access token's. Send the access token."));
+        let typ = parsed.header.get("typ").map(|typ| typ.as_str().unwrap_or(""));
+        if let Some(typ) = typ.filter(|typ| !TOKEN_TYPES.iter().any(|known| typ.eq_ignore_ascii_case(known))) {
+            self.add(Reason::WrongTokenType, format!("Token type (`typ`) is {}, which is no access token's. {}", quote(typ), send(config)));
+        }
+        let says_access = typ.is_some_and(|typ| typ.to_ascii_lowercase().contains("at+jwt"));
+        let said = [("typ", claim("typ").filter(|typ| !typ.eq_ignore_ascii_case("jwt"))), ("token_use", claim("token_use"))];
+        let mut kinds =
+            vec![says_access.then_some(TokenType::Access), ID_TOKENS.iter().find(|name| parsed.claims.contains_key(**name)).map(|_| TokenType::Id)];
+        for (name, kind) in said.into_iter().filter_map(|(name, kind)| Some((name, kind?))) {
+            match kind.to_ascii_lowercase().as_str() {
+                "bearer" | "access" => kinds.push(Some(TokenType::Access)),
+                "id" => kinds.push(Some(TokenType::Id)),
+                _ => self.add(Reason::WrongTokenType, format!("This is a token of another kind (`{name}` is {}). {}", quote(kind), send(config))),
             }
         }
-        if let Some(typ) = claim("typ").filter(|typ| !typ.eq_ignore_ascii_case("bearer")) {
-            self.add(Reason::WrongTokenType, format!("This is a token of type {}. Send the access token.", quote(typ)));
-        }
-        if let Some(used_as) = claim("token_use").filter(|used_as| *used_as != "access") {
-            self.add(Reason::WrongTokenType, format!("Token use is {}. Send the access token.", quote(used_as)));
+        if let Some(other) = kinds.into_iter().flatten().find(|kind| !config.token_types.contains(kind)) {
+            let is = if other == TokenType::Id { "an ID token, which is for the client that the user signed in to" } else { "an access token" };
+            self.add(Reason::WrongTokenType, format!("This is {is}. {}", send(config)));
         }
         if parsed.claims.contains_key("events") {
-            self.add(Reason::WrongTokenType, "This is a logout or security event token. Send the access token.");
+            self.add(Reason::WrongTokenType, format!("This is a logout or security event token. {}", send(config)));
         }
         if parsed.claims.contains_key("cnf") {
             self.add(
                 Reason::SenderConstrained,
                 "This token is bound to a key (`cnf`); sent as a plain bearer token it is refused. Ask the provider for an unbound one.",
             );
+        }
+    }
+
+    /// The client that the token was issued to, where only some are allowed.
+    fn client(&mut self, parsed: &Parsed<'_>, config: &Provider) {
+        if config.allowed_clients.is_empty() {
+            return;
+        }
+        let client = CLIENTS.iter().find_map(|name| parsed.claims.get(*name));
+        if client.and_then(Value::as_str).is_some_and(|client| config.allowed_clients.iter().any(|allowed| allowed == client)) {
+            return;
+        }
+        let seen = client.map_or_else(|| "no client".to_owned(), |client| format!("client {}", shown(client)));
+        let allowed = list(config.allowed_clients.iter().map(String::as_str));
+        self.add(Reason::ClientNotAllowed, format!("The token was issued to {seen}; provider {} is asked to allow only {allowed}.", config.name));
+    }
+
+    /// Values are compared by type too: the text "true" is not true.
+    fn bound_claims(&mut self, parsed: &Parsed<'_>, config: &Provider) {
+        for (claim, bound) in &config.bound_claims {
+            let expected: Vec<Value> = bound.iter().map(json).collect();
+            let seen = claims::find(&parsed.claims, claim);
+            let fits = match seen {
+                Some(Value::Array(several)) => several.iter().any(|one| expected.contains(one)),
+                Some(one) => expected.contains(one),
+                None => false,
+            };
+            if !fits {
+                let expected: Vec<String> = expected.iter().map(shown).collect();
+                let seen = seen.map_or_else(|| "is missing".to_owned(), |seen| format!("is {}", shown(seen)));
+                self.add(
+                    Reason::BoundClaimMismatch,
+                    format!(
+                        "Claim `{claim}` {seen}; provider {} is bound to {}. The token is good, but not for here.",
+                        config.name,
+                        expected.join(" or ")
+                    ),
+                );
+            }
         }
     }
 
@@ -253,6 +308,29 @@ fn audience_hint(seen: &[&str], parsed: &Parsed<'_>, config: &Provider) -> Strin
     format!("Ask the client to request a token for {} (its audience, resource or scope setting).", quote(first))
 }
 
+/// What to send instead.
+fn send(config: &Provider) -> &'static str {
+    if config.token_types.contains(&TokenType::Access) { "Send the access token." } else { "Send the ID token." }
+}
+
+fn json(value: &Scalar) -> Value {
+    match value {
+        Scalar::Bool(value) => Value::from(*value),
+        Scalar::Number(value) => Value::from(*value),
+        Scalar::Text(value) => Value::from(value.as_str()),
+    }
+}
+
+/// A claim inside a sentence of ours, with its type to be seen.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => quote(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::Array(_) => "a list without it".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}
+
 fn wrong_type(claim: &str, seen: &Value, expected: &str) -> Mismatch {
     let kind = match seen {
         Value::Null => "null",
@@ -296,7 +374,7 @@ fn folded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::KeySource;
+    use crate::config::{AudienceClaim, KeySource};
 
     fn provider() -> Provider {
         let hour = Duration::from_secs(3600);
@@ -304,6 +382,10 @@ mod tests {
             name: "corp".to_owned(),
             issuer: "https://idp".to_owned(),
             audiences: vec!["clickhouse".to_owned()],
+            audience_claim: AudienceClaim::Aud,
+            token_types: vec![TokenType::Access],
+            allowed_clients: Vec::new(),
+            bound_claims: std::collections::BTreeMap::new(),
             keys: KeySource::File("keys.json".into()),
             ca_file: None,
             algorithms: None,
@@ -311,7 +393,10 @@ mod tests {
             max_token_lifetime: hour,
             max_token_size: 16_384,
             username_claim: "sub".to_owned(),
+            display_claim: None,
             groups_claim: None,
+            groups_split: None,
+            groups_are_keys: false,
             refresh: hour,
             cooldown: hour,
             max_stale: hour,

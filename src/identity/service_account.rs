@@ -61,7 +61,8 @@ impl ServiceAccounts {
 }
 
 fn caller(config: &config::ServiceAccount) -> Caller {
-    Caller { provider: SERVICE_ACCOUNT.to_owned(), subject: config.name.clone(), username: config.name.clone(), groups: config.groups.clone() }
+    let (provider, subject, username) = (SERVICE_ACCOUNT.to_owned(), config.name.clone(), config.name.clone());
+    Caller { provider, subject, username, display: None, groups: config.groups.clone() }
 }
 
 #[cfg(test)]

@@ -81,6 +81,9 @@ pub struct CallerLine {
     pub subject: String,
     /// The mapped name.
     pub username: String,
+    /// What is shown beside the name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display: Option<String>,
     /// The groups.
     pub groups: Vec<String>,
 }

@@ -27,6 +27,7 @@ mod keys;
 mod listen;
 mod modern;
 mod oracle;
+mod providers;
 mod readme;
 mod statements;
 mod streaming;

@@ -215,8 +215,9 @@ fn types_and_times(keys: &Keys) -> Vec<Case> {
         typ("a DPoP proof", json!("dpop+jwt")),
         typ("a typ that is a number", json!(7)),
         claim("a refresh token", "typ", json!("Refresh"), "wrong_token_type", &["\"Refresh\""]),
-        claim("Keycloak's ID token", "typ", json!("ID"), "wrong_token_type", &["\"ID\""]),
-        claim("Cognito's ID token", "token_use", json!("id"), "wrong_token_type", &["\"id\""]),
+        claim("Keycloak's ID token", "typ", json!("ID"), "wrong_token_type", &["an ID token"]),
+        claim("any provider's ID token", "at_hash", json!("x"), "wrong_token_type", &["an ID token", "Send the access token"]),
+        claim("Cognito's ID token", "token_use", json!("id"), "wrong_token_type", &["an ID token"]),
         claim("a security event", "events", json!({}), "wrong_token_type", &["logout or security event"]),
         claim("a bound token", "cnf", json!({"jkt": "x"}), "sender_constrained", &["bound to a key"]),
     ]
