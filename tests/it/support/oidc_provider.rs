@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     client::{Answer, get, send_plain},
+    node,
     program::Program,
 };
 
@@ -20,7 +21,7 @@ impl OidcProvider {
     pub async fn start() -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/idp");
         assert!(folder.join("node_modules").is_dir(), "run `npm ci` in tests/idp first (deploy/check does)");
-        let program = Program::start("oidc-provider", Command::new("node").arg("idp.mjs").current_dir(folder).env("PORT", "0"));
+        let program = Program::start("oidc-provider", Command::new(node()).arg("idp.mjs").current_dir(folder).env("PORT", "0"));
         let ready = program.wait_line("ready http://").await;
         Self { url: ready.trim_start_matches("ready ").to_owned(), _program: program }
     }
