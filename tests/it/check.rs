@@ -18,7 +18,7 @@ use crate::support::{
     house::Plan,
     issuer::Issuer,
     key::{Key, key_set},
-    program::{Ended, Program},
+    program::{Ended, KEYHOUSE, Program},
     recorder::Recorder,
     script::Script,
 };
@@ -63,7 +63,7 @@ async fn keyhouse(folder: &Path, subcommand: &str) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keyhouse"));
     command.args([subcommand, "--config", "keyhouse.yaml"]).current_dir(folder).env("KEYHOUSE_PASSWORD", "from-the-environment");
     command.env("KEYHOUSE_BINARY", OsString::from_vec(b"not-even-text\xff".to_vec())).env_remove("KEYHOUSE_UNSET");
-    Program::start("keyhouse", &mut command).run_to_end().await
+    Program::start(KEYHOUSE, &mut command).run_to_end().await
 }
 
 fn tells_no_secret(name: &str, text: &str) {

@@ -1,6 +1,6 @@
 //! The support does what its names say, so that a failed test tells of the house and not of it.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, process::Command};
 
 use aws_lc_rs::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
@@ -13,6 +13,7 @@ use crate::support::{
     issuer::{Hits, Issuer, Page},
     key::Key,
     oidc_provider::OidcProvider,
+    program::{KEYHOUSE, Program},
     recorder::{Ending, Recorder},
     script::{Gate, Script, is_data},
     wire::End,
@@ -95,6 +96,14 @@ async fn an_issuer_fails_as_it_is_told_and_comes_back_on_its_port() {
     assert!(tokio::net::TcpStream::connect(address(&issuer.url)).await.is_err());
     issuer.up().await;
     assert_eq!(fetch(&issuer.url, "/jwks").await.status, 200);
+}
+
+#[test]
+#[should_panic(expected = "keyhouse panicked")]
+fn a_house_that_panicked_fails_its_test_even_where_it_went_on() {
+    let said = "echo \"thread 'main' panicked at src/main.rs:1:1\" >&2; exec cat";
+    let program = Program::start(KEYHOUSE, Command::new("sh").args(["-c", said]));
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(program.wait_line("panicked"));
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ fn keyhouse(arguments: &[&str], input: &str) -> Output {
     let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output().unwrap();
     let _left = writer.join().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains("panicked at"), "{said}");
     output
 }
 

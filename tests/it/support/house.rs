@@ -13,7 +13,7 @@ use super::{
     certificates::Certificates,
     clickhouse::{ANALYST, WRITER},
     client::{Answer, get, send_plain},
-    program::{Ended, Program},
+    program::{Ended, KEYHOUSE, Program},
     until,
 };
 
@@ -156,7 +156,7 @@ impl Plan {
     fn spawn(&self, folder: &TempDir) -> Program {
         let environment = self.environment.iter().map(|(name, value)| (name, value));
         let log = self.log.iter().flat_map(|filter| ["--log", filter]);
-        Program::start("keyhouse", command(folder.path(), &["serve", "--config", "keyhouse.yaml"]).args(log).envs(environment))
+        Program::start(KEYHOUSE, command(folder.path(), &["serve", "--config", "keyhouse.yaml"]).args(log).envs(environment))
     }
 }
 
@@ -214,7 +214,7 @@ impl House {
 
 /// Another of its subcommands, run to its end in this folder.
 pub async fn run(folder: &Path, arguments: &[&str]) -> Ended {
-    Program::start("keyhouse", &mut command(folder, arguments)).run_to_end().await
+    Program::start(KEYHOUSE, &mut command(folder, arguments)).run_to_end().await
 }
 
 fn command(folder: &Path, arguments: &[&str]) -> Command {

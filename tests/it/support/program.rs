@@ -4,7 +4,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
-    thread,
+    thread::{self, JoinHandle},
 };
 
 use tokio::sync::watch;
@@ -15,7 +15,11 @@ pub struct Program {
     name: &'static str,
     child: Mutex<Child>,
     said: watch::Receiver<Said>,
+    ears: Vec<JoinHandle<()>>,
 }
+
+/// The name of the program under test, which never panics.
+pub const KEYHOUSE: &str = "keyhouse";
 
 #[derive(Default)]
 struct Said {
@@ -43,9 +47,11 @@ impl Program {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let said = Arc::new(watch::Sender::new(Said { lines: Vec::new(), open: 2 }));
-        listen(Stream::Out, child.stdout.take().unwrap(), Arc::clone(&said));
-        listen(Stream::Err, child.stderr.take().unwrap(), Arc::clone(&said));
-        Self { name, said: said.subscribe(), child: Mutex::new(child) }
+        let ears = vec![
+            listen(Stream::Out, child.stdout.take().unwrap(), Arc::clone(&said)),
+            listen(Stream::Err, child.stderr.take().unwrap(), Arc::clone(&said)),
+        ];
+        Self { name, said: said.subscribe(), child: Mutex::new(child), ears }
     }
 
     pub fn pid(&self) -> u32 {
@@ -110,16 +116,21 @@ impl Drop for Program {
         let _ = child.wait();
         if thread::panicking() {
             eprintln!("--- {} said:\n{}---", self.name, self.log());
+        } else if self.name == KEYHOUSE {
+            // It starts nobody who could hold its streams open, so that all it said is read in no time.
+            self.ears.drain(..).for_each(|ear| ear.join().unwrap());
+            let log = self.log();
+            assert!(!log.contains("panicked at"), "{} panicked:\n{log}", self.name);
         }
     }
 }
 
-fn listen(of: Stream, stream: impl Read + Send + 'static, said: Arc<watch::Sender<Said>>) {
+fn listen(of: Stream, stream: impl Read + Send + 'static, said: Arc<watch::Sender<Said>>) -> JoinHandle<()> {
     thread::spawn(move || {
         for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line).into_owned();
             said.send_modify(|said| said.lines.push((of, line)));
         }
         said.send_modify(|said| said.open -= 1);
-    });
+    })
 }
