@@ -161,7 +161,10 @@ async fn a_caller_who_leaves_stops_the_statement() {
             answer.abort();
         }
         scene.recorder.wait("both stopped", |heard| gone(heard) == 2).await;
-        for record in scene.house.wait_records(2).await {
+        scene.house.wait_records(2).await;
+        let records = scene.house.records_in_the_end().await;
+        assert_eq!(records.len(), 2, "{records:?}");
+        for record in records {
             assert_eq!((&record["outcome"], &record["status"]), (&json!("caller-left"), &json!(status)), "{record}");
         }
     }

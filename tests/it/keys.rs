@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{
     clickhouse::ClickHouse,
@@ -161,8 +161,21 @@ async fn keys_that_are_too_old_serve_nobody_until_the_provider_is_back() {
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{}", refused.text());
     assert_eq!(refused.header("www-authenticate"), None, "a new token would not help");
     assert_eq!((house.admin_get("/-/ready").await.status, recorder.requests().len()), (503, served));
+    until("the records of the two", async || (waited_for_keys(&house) >= 2).then_some(())).await;
     issuer.up().await;
     until_verdict("the return of the keys", &house, &fresh, said(200, "")).await;
+}
+
+/// How many requests had a token that could not be verified for want of keys; their records tell of nobody.
+fn waited_for_keys(house: &House) -> usize {
+    let waited: Vec<Value> = house.records().into_iter().filter(|record| record["status"] == 503).collect();
+    for record in &waited {
+        assert_eq!((&record["outcome"], &record["reason"]), (&json!("refused"), &json!("keys_unavailable")), "{record}");
+        for unknown in ["subject", "username", "rule", "act_as", "node", "query_id"] {
+            assert_eq!(record[unknown], Value::Null, "{unknown} in {record}");
+        }
+    }
+    waited.len()
 }
 
 #[tokio::test]
@@ -182,11 +195,15 @@ async fn a_provider_that_is_down_at_the_start_costs_only_its_own_callers() {
     assert_eq!(verdict(&house, &issuer.token()).await, said(503, "keys_unavailable"));
     let of_ci = Token::new("https://ci.example.com", &key);
     assert_eq!(verdict(&house, &of_ci).await, said(200, ""));
+    assert_eq!(recorder.requests().len(), 1, "the one of ci");
     assert_eq!(verdict(&house, &issuer.token().signed_by(&key)).await, said(503, "keys_unavailable"), "the other's key is not asked");
+    house.wait_records(3).await;
+    let waited = waited_for_keys(&house);
+    assert_eq!((waited, house.records().len(), recorder.requests().len()), (2, 3, 1), "one record each, and nothing of the two was forwarded");
     issuer.up().await;
     until_verdict("the keys of a provider that came up", &house, &issuer.token(), said(200, "")).await;
     assert_eq!(verdict(&house, &issuer.token().signed_by(&key)).await, said(401, "unknown_key"));
-    let records = house.records();
+    let records = house.records_in_the_end().await;
     let served = records.iter().filter(|record| record["outcome"] == "answered");
     let mut who: Vec<&str> = served.map(|record| record["provider"].as_str().unwrap()).collect();
     who.sort_unstable();

@@ -180,8 +180,9 @@ async fn a_body_that_is_not_utf8_is_refused() {
     request[at] = 0xff;
     let answer = send(&house, request).await;
     assert_eq!((answer.status, answer.header("x-keyhouse-reason")), (400, Some("not-utf8")), "{}", answer.text());
+    let records = house.records_in_the_end().await;
+    assert_eq!((records.len(), &records[0]["outcome"], &records[0]["reason"]), (1, &"refused".into(), &"not-utf8".into()), "{records:?}");
     assert!(recorder.requests().is_empty());
-    assert_eq!(house.wait_records(1).await[0]["reason"], "not-utf8");
 }
 
 #[tokio::test]
@@ -191,6 +192,8 @@ async fn a_write_by_get_is_refused_whatever_the_rule_allows() {
     let authorization = format!("Authorization: Bearer {}", issuer.token().groups(&["engineers"]).make());
     let answer = send(&house, get("/?query=INSERT+INTO+events+VALUES+(1)", &[&authorization])).await;
     assert_eq!((answer.status, answer.header("x-keyhouse-reason")), (403, Some("write-by-get")), "{}", answer.text());
+    let records = house.records_in_the_end().await;
+    assert_eq!((records.len(), &records[0]["effect"], &records[0]["reason"]), (1, &"insert".into(), &"write-by-get".into()), "{records:?}");
     assert!(recorder.requests().is_empty());
 }
 

@@ -198,6 +198,12 @@ impl House {
         until(what, async || self.records().into_iter().find(|record| is(record))).await
     }
 
+    /// All that it ever wrote: it is told to stop, and has stopped, before they are read.
+    pub async fn records_in_the_end(&self) -> Vec<Value> {
+        assert!(self.stop().await.success());
+        self.records()
+    }
+
     /// The most memory it ever held, in bytes.
     pub fn peak_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.program.pid())).unwrap();
