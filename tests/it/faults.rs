@@ -8,6 +8,7 @@ use hyper::Request;
 use serde_json::{Value, json};
 
 use crate::support::{
+    certificates::Certificates,
     clickhouse::{ANALYST, ClickHouse, WRITER},
     client::{Answer, Caller, H2, ask, post, send, whole},
     house::Plan,
@@ -65,6 +66,31 @@ async fn a_house_is_ready_when_its_upstream_is_and_refuses_until_then() {
     assert_eq!(scene.recorder.connections(), 0);
     scene.recorder.up().await;
     until("a ready house", async || (scene.house.admin_get("/-/ready").await.status == 200).then_some(())).await;
+    assert_eq!(ask(&scene.house, &scene.alice, SQL).await.text(), "1\n");
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_prove_its_name_gets_neither_password_nor_statement() {
+    let shared = Certificates::shared();
+    for (who, shown) in [
+        ("of a stranger's authority", Certificates::new()),
+        ("for another host", shared.for_others(&["elsewhere.example", "127.0.0.2"])),
+        ("that has expired", shared.expired()),
+    ] {
+        let scene = Scene::unready(Recorder::start_tls(Script::ok("no"), &shown).await, |plan| plan).await;
+        for (token, sql) in [(&scene.alice, SQL), (&scene.bob, INSERT)] {
+            scene.refused(&ask(&scene.house, token, sql).await, 502, "upstream-unreachable").await;
+        }
+        scene.recorder.wait_turned_away().await;
+        // Not even the question for settings, which comes with the password.
+        let heard = (scene.recorder.connections(), scene.recorder.asked().len(), scene.recorder.requests().len());
+        assert_eq!(heard, (0, 0, 0), "a certificate {who}");
+        assert_eq!(scene.house.admin_get("/-/ready").await.status, 503, "a certificate {who}");
+        assert_eq!(scene.house.records_in_the_end().await.len(), 2, "a certificate {who}");
+    }
+    // The same recorder with a certificate that is its own is heard out.
+    let recorder = Recorder::start_tls(Script::ok("1\n"), &shared.for_others(&["127.0.0.1"])).await;
+    let scene = Scene::unready(recorder, |plan| plan).await;
     assert_eq!(ask(&scene.house, &scene.alice, SQL).await.text(), "1\n");
 }
 

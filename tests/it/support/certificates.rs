@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     crypto::aws_lc_rs::default_provider,
@@ -16,6 +16,7 @@ pub struct Certificates {
     pub authority: String,
     pub certificate: String,
     pub key: String,
+    signer: Arc<CertifiedIssuer<'static, KeyPair>>,
 }
 
 impl Certificates {
@@ -30,12 +31,26 @@ impl Certificates {
         let mut root = CertificateParams::default();
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         root.distinguished_name.push(DnType::CommonName, "authority of the tests");
-        let authority = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
+        let signer = Arc::new(CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap());
+        Self::signed(signer, server(&["localhost", "127.0.0.1"]))
+    }
 
+    /// The same authority with a certificate for other names.
+    pub fn for_others(&self, names: &[&str]) -> Self {
+        Self::signed(Arc::clone(&self.signer), server(names))
+    }
+
+    /// The same authority with a certificate whose time is over.
+    pub fn expired(&self) -> Self {
+        let mut server = server(&["localhost", "127.0.0.1"]);
+        server.not_after = date_time_ymd(2020, 1, 1);
+        Self::signed(Arc::clone(&self.signer), server)
+    }
+
+    fn signed(signer: Arc<CertifiedIssuer<'static, KeyPair>>, server: CertificateParams) -> Self {
         let key = KeyPair::generate().unwrap();
-        let server = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-        let certificate = server.signed_by(&key, &authority).unwrap();
-        Self { authority: authority.pem(), certificate: certificate.pem(), key: key.serialize_pem() }
+        let certificate = server.signed_by(&key, &*signer).unwrap();
+        Self { authority: signer.pem(), certificate: certificate.pem(), key: key.serialize_pem(), signer }
     }
 
     /// `ca.pem`, `tls.crt` and `tls.key`.
@@ -68,4 +83,8 @@ impl Certificates {
             .with_single_cert(chain, key)
             .unwrap()
     }
+}
+
+fn server(names: &[&str]) -> CertificateParams {
+    CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap()
 }

@@ -69,6 +69,8 @@ struct Ledger {
     heard: Vec<Heard>,
     opened: usize,
     closed: usize,
+    /// Callers who broke off the TLS handshake.
+    turned_away: usize,
 }
 
 impl Recorder {
@@ -85,10 +87,10 @@ impl Recorder {
         let acceptor = TlsAcceptor::from(Arc::new(certificates.server()));
         let recorder = Self::behind("https", move |stream, stage| {
             let accepted = acceptor.accept(stream);
-            async {
-                // A handshake that fails is the caller's finding.
-                if let Ok(stream) = accepted.await {
-                    converse(stream, stage).await;
+            async move {
+                match accepted.await {
+                    Ok(stream) => converse(stream, stage).await,
+                    Err(_) => stage.ledger.send_modify(|ledger| ledger.turned_away += 1),
                 }
             }
         });
@@ -181,6 +183,12 @@ impl Recorder {
     pub async fn wait_requests(&self, count: usize) -> Vec<Heard> {
         let whole = |heard: &[&Heard]| heard.iter().filter(|one| one.whole).count() >= count;
         self.wait("requests at the recorder", whole).await
+    }
+
+    /// Waits until a caller has broken off the TLS handshake.
+    pub async fn wait_turned_away(&self) {
+        let mut ledger = self.stage.ledger.subscribe();
+        soon("a caller who breaks off the handshake", ledger.wait_for(|ledger| ledger.turned_away > 0)).await.unwrap();
     }
 
     /// Waits until a caller left before it had its answer, and gives that request.
