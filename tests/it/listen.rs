@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 
 use crate::support::{
     certificates::Certificates,
-    client::{Answer, Caller, H2, ask, get, post, send_plain},
+    client::{Answer, Caller, H2, ask, get, post, send_plain, whole},
     house::{Plan, run},
     recorder::Ending,
     scene::Scene,
@@ -28,6 +28,14 @@ use crate::support::{
 };
 
 const SQL: &str = "SELECT 1";
+
+/// Far longer than the limits that are set here, far shorter than their defaults: who heeds a default comes too late.
+const IN_TIME: Duration = Duration::from_secs(5);
+
+async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let within = tokio::time::timeout(IN_TIME, future).await;
+    within.unwrap_or_else(|_| panic!("{what}: not within {IN_TIME:?}"))
+}
 
 /// A house with these limits, in front of ClickHouse's answer 1.
 async fn limited(limits: &str) -> Scene {
@@ -108,7 +116,7 @@ async fn a_head_that_does_not_come_in_time_ends_its_connection() {
     for beginning in ["", "POST / HTTP/1.1\r\nHo"] {
         let mut caller = Caller::plain(scene.house.http()).await;
         caller.send(beginning).await;
-        caller.hung_up().await;
+        in_time(beginning, caller.hung_up()).await;
     }
     scene.wait_metric("keyhouse_connections_refused_total{why=\"slow-head\"}", 2).await;
     let mut again = Caller::plain(scene.house.http()).await;
@@ -117,7 +125,7 @@ async fn a_head_that_does_not_come_in_time_ends_its_connection() {
     // It has been idle for a while when its second head begins: as long as another one takes to be hung up on.
     Caller::plain(scene.house.http()).await.hung_up().await;
     again.send("POST").await;
-    again.hung_up().await;
+    in_time("the second head", again.hung_up()).await;
     scene.wait_metric("keyhouse_connections_refused_total{why=\"slow-head\"}", 4).await;
 }
 
@@ -145,8 +153,13 @@ async fn an_idle_connection_ends_after_its_time_and_a_working_one_does_not() {
 #[tokio::test]
 async fn a_handshake_that_does_not_come_ends_its_connection() {
     let scene = limited("{handshake_timeout: 300ms}").await;
-    Caller::plain(scene.house.https()).await.hung_up().await;
-    scene.wait_metric("keyhouse_connections_refused_total{why=\"handshake\"}", 1).await;
+    // A record that is announced and does not come: TLS, a handshake, 512 bytes.
+    for beginning in [&b""[..], b"\x16\x03\x01\x02\x00\x01"] {
+        let mut caller = Caller::plain(scene.house.https()).await;
+        caller.send(beginning).await;
+        in_time("the end of a handshake", caller.hung_up()).await;
+    }
+    scene.wait_metric("keyhouse_connections_refused_total{why=\"handshake\"}", 2).await;
 }
 
 #[tokio::test]
@@ -174,7 +187,7 @@ async fn connections_beyond_the_limit_are_closed_until_one_is_free() {
 async fn a_body_that_does_not_come_in_time_is_refused() {
     let scene = limited("{body_timeout: 300ms}").await;
     let half = post("/", &scene.alice, SQL).replace("Length: 8", "Length: 80");
-    let answer = send_plain(scene.house.http(), half).await;
+    let answer = in_time("a refusal", send_plain(scene.house.http(), half)).await;
     scene.refused(&answer, 408, "body-timeout").await;
     assert!(scene.recorder.requests().is_empty());
 }
@@ -222,40 +235,118 @@ async fn streams_beyond_the_limit_wait_for_their_turn() {
 }
 
 #[tokio::test]
-async fn rapid_resets_end_the_connection() {
-    let scene = limited("{}").await;
-    let mut caller = Caller::tls_by(scene.house.https(), Certificates::shared().client(&["h2"])).await.unwrap();
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
-    for stream in (1..1000_u32).step_by(2) {
-        let frame = |length: u8, kind: u8, flags: u8| [&[0, 0, length, kind, flags][..], &stream.to_be_bytes()].concat();
-        // POST https / to localhost, with a body to come; then CANCEL.
-        bytes.extend([frame(14, 1, 4), b"\x83\x87\x84\x41\x09localhost".to_vec(), frame(4, 3, 0), vec![0, 0, 0, 8]].concat());
+async fn an_idle_http2_connection_ends_after_its_time_whatever_comes_but_requests() {
+    let scene = limited("{idle_timeout: 1s}").await;
+    let gate = Gate::default();
+    let working = H2::tls(scene.house.https()).await;
+    scene.recorder.answers(held(&gate));
+    let request = Request::post("https://localhost/").header("authorization", format!("Bearer {}", scene.alice));
+    let running = working.send(request.body(Full::from(SQL)).unwrap()).await.unwrap();
+    scene.recorder.answers(Script::ok("1\n"));
+    let half_a_head = frame(HEADERS, 0, 1, b"\x83");
+    for beginning in [Vec::new(), half_a_head] {
+        let mut caller = speaks_h2(&scene).await;
+        caller.send(beginning).await;
+        in_time("the end of a silent connection", caller.hung_up()).await;
     }
+    let mut pinging = speaks_h2(&scene).await;
+    let pings = async { while pinging.try_send(ping()).await.is_ok() && pinging.through(PONG).await.is_ok() {} };
+    in_time("the end of a connection that only pings", pings).await;
+    let answered = H2::tls(scene.house.https()).await;
+    assert_eq!(answered.ask(&scene.alice, SQL).await.status, 200);
+    let idle = Instant::now();
+    in_time("the end after an answer", until("a hang-up", async || answered.requests.is_closed().then_some(()))).await;
+    assert!(idle.elapsed() > Duration::from_millis(500), "{:?}", idle.elapsed());
+    scene.wait_metric("keyhouse_connections_refused_total{why=\"idle\"}", 4).await;
+    gate.notify_one();
+    assert_eq!(whole(running).await.text(), "first\nlast\n");
+}
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const PING: u8 = 6;
+const CONTINUATION: u8 = 9;
+const END_HEADERS: u8 = 4;
+
+/// What a ping says, and its answer says again.
+const PONG: &str = "are-you?";
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    [&[0, 0, payload.len() as u8, kind, flags][..], &stream.to_be_bytes(), payload].concat()
+}
+
+fn ping() -> Vec<u8> {
+    frame(PING, 0, 0, PONG.as_bytes())
+}
+
+/// What the function makes of the numbers of so many streams.
+fn streams(count: u32, of: impl Fn(u32) -> Vec<u8>) -> Vec<u8> {
+    (0..count).flat_map(|index| of(2 * index + 1)).collect()
+}
+
+/// A caller who has begun HTTP/2 and writes its frames by hand.
+async fn speaks_h2(scene: &Scene) -> Caller {
+    let mut caller = Caller::tls_by(scene.house.https(), Certificates::shared().client(&["h2"])).await.unwrap();
+    caller.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
+    caller
+}
+
+/// POST https / to localhost, with a body to come; then CANCEL.
+fn reset(stream: u32) -> Vec<u8> {
+    [frame(HEADERS, END_HEADERS, stream, b"\x83\x87\x84\x41\x09localhost"), frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat()
+}
+
+/// The same without a path, which is a fault that Keyhouse itself answers with a reset.
+fn faulty(stream: u32) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS, stream, b"\x83\x87\x41\x09localhost")
+}
+
+/// Sends these frames and a ping; the connection goes on, or is ended with this word.
+async fn goes_on_or_ends(scene: &Scene, frames: Vec<u8>, ends: Option<&str>) {
+    let mut caller = speaks_h2(scene).await;
     // It may hang up before it has taken them all.
-    let _ = caller.try_send(bytes).await;
-    caller.through("too_many_resets").await.unwrap();
-    caller.hung_up().await;
+    let _ = caller.try_send([frames, ping()].concat()).await;
+    caller.through(ends.unwrap_or(PONG)).await.unwrap();
+    match ends {
+        Some(_) => drop(caller.hung_up().await),
+        None => drop(caller),
+    }
     scene.wait_metric("keyhouse_connections", 0).await;
     assert!(scene.recorder.requests().is_empty());
 }
 
 #[tokio::test]
+async fn rapid_resets_end_the_connection() {
+    let scene = limited("{}").await;
+    goes_on_or_ends(&scene, streams(500, reset), Some("too_many_resets")).await;
+}
+
+#[tokio::test]
+async fn a_caller_may_reset_as_many_streams_as_the_config_says_and_no_more() {
+    // 20 is the default here and in the library below, so that neither would do as these say.
+    for (limit, resets, ends) in [(5, 10, Some("too_many_resets")), (5, 5, None), (200, 100, None)] {
+        let scene = limited(&format!("{{http2: {{pending_resets: {limit}}}}}")).await;
+        goes_on_or_ends(&scene, streams(resets, reset), ends).await;
+    }
+}
+
+#[tokio::test]
+async fn a_caller_may_be_at_fault_as_often_as_the_config_says_and_no_more() {
+    // 1024 is the default here and in the library below.
+    for (limit, faults, ends) in [(5, 10, Some("too_many_internal_resets")), (5, 5, None), (2000, 1500, None)] {
+        let scene = limited(&format!("{{http2: {{local_resets: {limit}}}}}")).await;
+        goes_on_or_ends(&scene, streams(faults, faulty), ends).await;
+        assert!(scene.house.records_in_the_end().await.is_empty(), "no request came to be");
+    }
+}
+
+#[tokio::test]
 async fn endless_continuations_end_the_connection() {
     let scene = limited("{}").await;
-    let mut caller = Caller::tls_by(scene.house.https(), Certificates::shared().client(&["h2"])).await.unwrap();
-    let frame = |length: u8, kind: u8| [0, 0, length, kind, 0, 0, 0, 0, 1];
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
     // The head of stream 1, and after it frames that never end it.
-    bytes.extend([&frame(1, 1)[..], b"\x83"].concat());
-    for _ in 0..1000 {
-        bytes.extend([&frame(6, 9)[..], b"\0\x01a\x02bb"].concat());
-    }
-    let _ = caller.try_send(bytes).await;
-    caller.through("too_many_continuations").await.unwrap();
-    caller.hung_up().await;
-    scene.wait_metric("keyhouse_connections", 0).await;
-    assert!(scene.recorder.requests().is_empty());
-    assert!(scene.house.records().is_empty(), "no request came to be");
+    let frames = [frame(HEADERS, 0, 1, b"\x83"), frame(CONTINUATION, 0, 1, b"\0\x01a\x02bb").repeat(1000)].concat();
+    goes_on_or_ends(&scene, frames, Some("too_many_continuations")).await;
+    assert!(scene.house.records_in_the_end().await.is_empty(), "no request came to be");
 }
 
 #[tokio::test]
@@ -323,7 +414,7 @@ async fn a_stuck_answer_holds_up_the_end_no_longer_than_the_drain_and_is_on_reco
     let _stuck = h2.send(request.body(Full::<Bytes>::from(SQL)).unwrap()).await.unwrap();
     let _no_handshake = Caller::plain(scene.house.https()).await;
     let told = Instant::now();
-    assert!(scene.house.stop().await.success());
+    assert!(in_time("the end of the drain", scene.house.stop()).await.success());
     assert!(told.elapsed() >= Duration::from_millis(300), "{:?}", told.elapsed());
     assert_ne!(stuck.hung_up().await, End::Whole);
     assert!(scene.house.program.log().contains("did not end in time"));
