@@ -1,6 +1,7 @@
 //! Requests and statements that must not pass: each is one clear refusal, one record, and nothing at the upstream.
 
 use crate::support::{
+    clickhouse::{ANALYST, WRITER},
     client::{Answer, get, post, send},
     house::{House, Plan},
     issuer::Issuer,
@@ -195,6 +196,55 @@ async fn a_write_by_get_is_refused_whatever_the_rule_allows() {
     let records = house.records_in_the_end().await;
     assert_eq!((records.len(), &records[0]["effect"], &records[0]["reason"]), (1, &"insert".into(), &"write-by-get".into()), "{records:?}");
     assert!(recorder.requests().is_empty());
+}
+
+/// Two rules that both fit who is in both groups.
+const TWO_RULES: [(&str, &str); 2] = [
+    (
+        "10-rules.yaml",
+        r#"rules:
+  - name: analysts
+    whom: {groups: [analysts]}
+    act_as: analyst
+    allow:
+      - {tables: ["sales.*"], deny: ["sales.salaries"]}
+"#,
+    ),
+    (
+        "20-payroll.yaml",
+        r#"rules:
+  - name: payroll
+    whom: {groups: [payroll]}
+    act_as: writer
+    allow:
+      - {effects: [read, insert], tables: ["sales.*", "hr.*"]}
+"#,
+    ),
+];
+
+#[tokio::test]
+async fn the_no_of_the_first_rule_that_fits_is_final() {
+    let (issuer, recorder) = (Issuer::start().await, Recorder::start(Script::ok("1\n")).await);
+    let plan = Plan::new(&issuer.url, &[&recorder.url]);
+    let house = TWO_RULES.iter().fold(plan, |plan, (name, rules)| plan.policy(name, rules)).start().await;
+    // The order of the groups in the token is not the order of the rules.
+    let both = issuer.token().groups(&["payroll", "analysts"]).make();
+    let cases = [
+        ("SELECT pay FROM sales.salaries", "table-denied"),
+        ("SELECT name FROM hr.people", "table-not-allowed"),
+        ("INSERT INTO sales.orders VALUES (1)", "effect-not-allowed"),
+    ];
+    let of = |(sql, reason)| Case { request: post("/", &both, sql), status: 403, reason, says: "Rule `analysts`" };
+    all_are_refused(&house, &recorder, cases.map(of).into()).await;
+    assert!(house.records().iter().all(|record| record["rule"] == "analysts"), "{:?}", house.records());
+    // Whom only the second fits may do all of it, so that it was the first that refused.
+    let payroll = issuer.token().groups(&["payroll"]).make();
+    for (sql, _) in cases {
+        assert_eq!(send(&house, post("/", &payroll, sql)).await.status, 200, "{sql}");
+    }
+    assert_eq!(send(&house, post("/", &both, "SELECT id FROM sales.orders")).await.status, 200);
+    let users: Vec<_> = recorder.requests().iter().map(|heard| heard.header("x-clickhouse-user").unwrap().to_owned()).collect();
+    assert_eq!(users, [WRITER.name, WRITER.name, WRITER.name, ANALYST.name]);
 }
 
 #[tokio::test]
