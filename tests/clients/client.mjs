@@ -1,13 +1,15 @@
 // @clickhouse/client with a bearer token: one JSON line for each statement, read by tests/it/clients.rs.
-// usage: NODE_EXTRA_CA_CERTS=CA_FILE node client.mjs URL TOKEN STATEMENT...
+// usage: NODE_EXTRA_CA_CERTS=CA_FILE node client.mjs URL TOKEN STATEMENT...; without a token where that is empty
 // The authority comes by the environment: with `tls: {ca_cert}` this client refuses to send a token.
 import { createClient } from '@clickhouse/client';
 
 const [url, access_token, ...statements] = process.argv.slice(2);
-const client = createClient({ url, access_token, log: { level: 127 } });
+const client = createClient({ url, ...(access_token && { access_token }), log: { level: 127 } });
 const say = (what) => console.log(JSON.stringify(what));
 
-say({ ping: (await client.ping()).success });
+// What this client offers to ask when it connects: whether anybody is there, and whether they answer a SELECT.
+const select = await client.ping({ select: true });
+say({ ping: (await client.ping()).success, select: select.success, refused: select.error?.message });
 for (const query of statements) {
   try {
     if (query.startsWith('SELECT')) {

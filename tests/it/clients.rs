@@ -1,95 +1,126 @@
-//! Real clients that only changed a URL, in front of today's ClickHouse.
+//! Real clients that only changed a URL: what the demo shows, through each of them, with the demo's rule and data.
 
 use std::{path::Path, process::Command};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{
-    embedded::{Embedded, python},
-    house::House,
+    clickhouse::{ANALYST, User},
+    embedded::{Embedded, python, read},
+    house::{House, Plan},
     issuer::Issuer,
-    modern_house,
+    node,
     program::Program,
 };
 
-const STATEMENTS: [&str; 4] = [
-    "SELECT id, region, toString(amount) FROM sales.orders WHERE region = 'east' ORDER BY id LIMIT 2",
-    "INSERT INTO sales.orders VALUES (1, 'east', 1, now())",
-    "DROP TABLE sales.orders",
-    "SELECT * FROM hr.salaries",
+/// What the demo's tour asks, and why it is refused.
+const TOUR: [(&str, Option<&str>); 6] = [
+    ("SELECT product, count(), toString(sum(amount)) FROM sales.orders GROUP BY product ORDER BY sum(amount) DESC", None),
+    ("INSERT INTO sales.orders VALUES (21, 1, '2026-02-06', 'gift', 1, 0)", Some("effect-not-allowed")),
+    ("DROP TABLE sales.orders", Some("effect-not-allowed")),
+    ("SELECT name, pay FROM sales.salaries", Some("table-denied")),
+    ("SELECT count() FROM sales.orders WHERE amount > (SELECT max(pay) FROM sales.salaries)", Some("table-denied")),
+    ("SELECT count() AS orders FROM sales.orders", None),
 ];
+
+type Client = fn(&House, &str) -> Command;
+/// Each with something that it sends by itself and Keyhouse leaves out.
+const CLIENTS: [(&str, Client, &str); 2] = [("clickhouse-connect", connect, "session_id"), ("@clickhouse/client", client, "query_id")];
 
 fn folder() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
 }
 
-/// Every line that the client printed, after the first one.
-async fn answers(mut command: Command, first: &str) -> Vec<Value> {
+fn statements() -> impl Iterator<Item = &'static str> {
+    TOUR.iter().map(|(statement, _)| *statement)
+}
+
+fn connect(house: &House, token: &str) -> Command {
+    let mut command = Command::new(python());
+    command.arg(folder().join("connect.py")).args(["localhost", &house.https().port().to_string()]);
+    command.arg(house.folder.path().join("ca.pem")).arg(token).args(statements());
+    command
+}
+
+fn client(house: &House, token: &str) -> Command {
+    assert!(folder().join("node_modules").is_dir(), "run `npm ci` in tests/clients first (deploy/check does)");
+    let mut command = Command::new(node());
+    command.env("NODE_EXTRA_CA_CERTS", house.folder.path().join("ca.pem")).current_dir(folder()).arg("client.mjs");
+    command.arg(format!("https://localhost:{}", house.https().port())).arg(token).args(statements());
+    command
+}
+
+/// A house as the demo has it.
+async fn house(embedded: &Embedded, issuer: &Issuer) -> House {
+    let User { name, .. } = ANALYST;
+    let clickhouse = format!(
+        "
+  clusters:
+    main: {{nodes: [\"{}\"]}}
+  users:
+    analyst: {{cluster: main, user: {name}, password: {{file: analyst.password}}}}",
+        embedded.url
+    );
+    let plan = Plan::new(&issuer.url, &[&embedded.url]).section("clickhouse", &clickhouse).edit("\n  corp:", "\n  demo:");
+    plan.policy("10-rules.yaml", &read("deploy/demo-files/policies/10-analysts.yaml")).start().await
+}
+
+/// What the client printed: how it connected, and a line for each statement.
+async fn printed(mut command: Command) -> (Value, Vec<Value>) {
     let ended = Program::start("client", &mut command).run_to_end().await;
     assert!(ended.status.success(), "{ended:?}");
     let mut lines = ended.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let hello = lines.next().unwrap_or_else(|| panic!("{ended:?}"));
-    assert!(!hello[first].is_null() && hello[first] != false, "{hello}");
-    lines.collect()
+    (hello, lines.collect())
 }
 
-/// The same four statements, the same four outcomes, and one record for each.
-async fn told_the_same(house: &House, embedded: &Embedded, answers: Vec<Value>) {
-    assert_eq!(answers.len(), 4, "{answers:?}");
-    assert_eq!(answers[0]["rows"], serde_json::json!([["1", "east", "1.25"], ["5", "east", "6.25"]]), "{answers:?}");
-    let reasons = ["effect-not-allowed", "effect-not-allowed", "table-not-allowed"];
-    for (answer, reason) in answers[1..].iter().zip(reasons) {
-        let says = answer["refused"].as_str().unwrap_or_else(|| panic!("{answer}"));
-        assert!(says.contains("Rule `analysts`"), "{says}");
-        house.wait_record(reason, |record| record["reason"] == reason).await;
+#[tokio::test]
+async fn clients_show_what_the_tour_shows_and_leave_one_record_for_each_statement() {
+    let (embedded, issuer) = (Embedded::of_the_demo().await, Issuer::start().await);
+    for (name, client, ignored) in CLIENTS {
+        let house = house(&embedded, &issuer).await;
+        let (hello, answers) = printed(client(&house, &issuer.token().make())).await;
+        assert_eq!(hello["refused"], Value::Null, "{name}: {hello}");
+        assert_eq!(answers.len(), TOUR.len(), "{name}: {answers:?}");
+        assert_eq!(answers[0]["rows"][0], json!(["table", "4", "1700"]), "{name}: {answers:?}");
+        assert_eq!(answers[5]["rows"], json!([["20"]]), "{name}: {answers:?}");
+        for (answer, (statement, reason)) in answers.iter().zip(TOUR) {
+            let says = answer["refused"].as_str().unwrap_or_default();
+            let told = says.contains("Rule `analysts`") && says.contains("Ask the data platform team for access.");
+            assert!(reason.is_some() == told && told != says.is_empty(), "{name}: {statement}: {answer}");
+        }
+        let records = house.records_in_the_end().await;
+        let (about, by_itself): (Vec<&Value>, Vec<&Value>) = records.iter().partition(|record| record["reach"].to_string().contains("sales."));
+        let mut left: Vec<_> = about.iter().map(|record| (record["outcome"].as_str(), record["reason"].as_str())).collect();
+        let mut of_tour = TOUR.map(|(_, reason)| (Some(if reason.is_some() { "refused" } else { "answered" }), reason));
+        left.sort_unstable();
+        of_tour.sort_unstable();
+        assert_eq!(left, of_tour, "{name}");
+        assert!(about[0]["ignored"].as_array().is_some_and(|names| names.contains(&ignored.into())), "{name}: {}", about[0]);
+        // What it asked by itself when it connected was let through by the demo's rule.
+        assert!(!by_itself.is_empty() && by_itself.iter().all(|record| record["outcome"] == "answered"), "{name}: {by_itself:?}");
     }
-    assert_eq!(embedded.run("SELECT count() FROM sales.orders").await.trim(), "1000");
-}
-
-fn connect(house: &House, token: &str, statements: &[&str]) -> Command {
-    let mut command = Command::new(python());
-    command.arg(folder().join("connect.py")).args(["localhost", &house.https().port().to_string()]);
-    command.arg(house.folder.path().join("ca.pem")).arg(token).args(statements);
-    command
-}
-
-fn node(house: &House, token: &str, statements: &[&str]) -> Command {
-    assert!(folder().join("node_modules").is_dir(), "run `npm ci` in tests/clients first (deploy/check does)");
-    let mut command = Command::new(crate::support::node());
-    command.env("NODE_EXTRA_CA_CERTS", house.folder.path().join("ca.pem")).current_dir(folder()).arg("client.mjs");
-    command.arg(format!("https://localhost:{}", house.https().port())).arg(token).args(statements);
-    command
+    assert_eq!(embedded.ask(ANALYST, "SELECT count() FROM sales.orders").await.text(), "20\n");
 }
 
 #[tokio::test]
-async fn clickhouse_connect_reads_and_is_told_why_it_may_not_write() {
-    let (embedded, issuer) = (Embedded::start().await, Issuer::start().await);
-    let house = modern_house(&embedded, &issuer).await;
-    let answers = answers(connect(&house, &issuer.token().make(), &STATEMENTS), "server").await;
-    told_the_same(&house, &embedded, answers).await;
-    let read = house.wait_record("the read", |record| record["outcome"] == "answered" && record["reach"]["tables"][0] == "sales.orders").await;
-    assert!(read["ignored"].as_array().unwrap().contains(&"session_id".into()), "{read}");
-}
-
-#[tokio::test]
-async fn clickhouse_client_for_node_reads_and_is_told_why_it_may_not_write() {
-    let (embedded, issuer) = (Embedded::start().await, Issuer::start().await);
-    let house = modern_house(&embedded, &issuer).await;
-    let answers = answers(node(&house, &issuer.token().make(), &STATEMENTS), "ping").await;
-    told_the_same(&house, &embedded, answers).await;
-}
-
-#[tokio::test]
-async fn clients_show_what_is_wrong_with_a_token() {
-    let (embedded, issuer) = (Embedded::start().await, Issuer::start().await);
-    let house = modern_house(&embedded, &issuer).await;
-    let token = issuer.token().claim("aud", "grafana").make();
-    let words = "Token audience is [\"grafana\"]; this Keyhouse accepts [\"clickhouse\"] from provider corp.";
-    // clickhouse-connect asks when it connects; the other client with its first statement.
-    let connected = Program::start("client", &mut connect(&house, &token, &STATEMENTS)).run_to_end().await;
-    let refused: Value = serde_json::from_str(&connected.out).unwrap_or_else(|error| panic!("{error}: {connected:?}"));
-    assert!(refused["refused"].as_str().is_some_and(|says| says.contains(words)), "{refused}");
-    let answers = answers(node(&house, &token, &STATEMENTS[..1]), "ping").await;
-    assert!(answers[0]["refused"].as_str().is_some_and(|says| says.contains(words)), "{answers:?}");
-    assert!(house.records().iter().filter(|record| record["reason"] == "audience_mismatch").count() >= 2);
+async fn clients_show_what_is_wrong_with_a_token_or_that_there_is_none() {
+    let (embedded, issuer) = (Embedded::of_the_demo().await, Issuer::start().await);
+    let elsewhere = issuer.token().claim("aud", "grafana").make();
+    let audience = "Token audience is [\"grafana\"]; this Keyhouse accepts [\"clickhouse\"] from provider demo.";
+    for (name, client, _) in CLIENTS {
+        for (token, reason, words) in [(elsewhere.as_str(), "audience_mismatch", audience), ("", "no_credentials", "Authorization: Bearer <token>")] {
+            let house = house(&embedded, &issuer).await;
+            // One asks when it connects, and that is all; the other goes on to its statements.
+            let (hello, answers) = printed(client(&house, token)).await;
+            for answer in [&hello].into_iter().chain(&answers) {
+                let says = answer["refused"].as_str().unwrap_or_else(|| panic!("{name}: {answer}"));
+                assert!(says.contains(words), "{name}: {says}");
+            }
+            let records = house.records_in_the_end().await;
+            let refused = records.iter().filter(|record| record["reason"] == reason).count();
+            assert_eq!(refused, 1 + answers.len(), "{name}: one for each question: {records:?}");
+            assert!(records.iter().all(|record| record["node"] == Value::Null), "{name}: {records:?}");
+        }
+    }
 }

@@ -1,16 +1,25 @@
 //! The ClickHouse of today: 26.9's own engine and HTTP handler, run by Python from `deploy/embedded-clickhouse`.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use super::{clickhouse::User, client::Answer, program::Program};
+use tempfile::TempDir;
+
+use super::{
+    clickhouse::{ANALYST, User},
+    client::Answer,
+    program::Program,
+};
 
 pub struct Embedded {
     /// `http://127.0.0.1:PORT`.
     pub url: String,
     program: Program,
+    /// Held for its drop.
+    _folder: TempDir,
 }
 
 /// Who may do everything there; its other users are those of the old server's tests.
@@ -26,12 +35,25 @@ pub fn python() -> PathBuf {
 impl Embedded {
     /// With its sample data.
     pub async fn start() -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/embedded-clickhouse");
+        Self::with(&read("deploy/embedded-clickhouse/users.xml"), &read("deploy/embedded-clickhouse/sample.sql")).await
+    }
+
+    /// With the user and the data of the demo; the user is the tests' analyst.
+    pub async fn of_the_demo() -> Self {
+        let users = read("deploy/demo-files/clickhouse-users.xml").replace("@password@", ANALYST.password);
+        Self::with(&users, &read("deploy/demo-files/sales.sql")).await
+    }
+
+    async fn with(users: &str, statements: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        fs::write(folder.path().join("users.xml"), users).unwrap();
+        fs::write(folder.path().join("init.sql"), statements).unwrap();
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/embedded-clickhouse/embedded_clickhouse.py");
         let mut command = Command::new(python());
-        command.current_dir(folder).args(["embedded_clickhouse.py", "--users", "users.xml", "--init", "sample.sql"]);
+        command.current_dir(&folder).arg(program).args(["--users", "users.xml", "--init", "init.sql"]);
         let program = Program::start("embedded ClickHouse", &mut command);
         let ready = program.wait_line("ready http://").await;
-        Self { url: ready.trim_start_matches("ready ").to_owned(), program }
+        Self { url: ready.trim_start_matches("ready ").to_owned(), program, _folder: folder }
     }
 
     /// What it answers itself.
@@ -45,4 +67,9 @@ impl Embedded {
         assert_eq!(answer.status, 200, "{sql}: {}\n{}", answer.text(), self.program.log());
         answer.text()
     }
+}
+
+/// A file of the project.
+pub fn read(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
