@@ -21,6 +21,8 @@ mod bombs;
 mod check;
 mod clients;
 mod corpus;
+#[cfg(feature = "demo")]
+mod demo;
 mod faults;
 mod generated;
 mod keys;

@@ -18,7 +18,7 @@ impl Lines {
 
     pub(crate) fn curl(&self) -> String {
         let ca_file = self.ca_file.display();
-        format!("curl --cacert \"{ca_file}\" {} -H \"Authorization: Bearer $TOKEN\" -d '{STATEMENT}'", self.keyhouse)
+        format!("curl -sS --cacert \"{ca_file}\" {} -H \"Authorization: Bearer $TOKEN\" -d '{STATEMENT}'", self.keyhouse)
     }
 
     pub(crate) fn python(&self) -> String {
@@ -26,7 +26,7 @@ impl Lines {
     }
 
     /// What Python is to run; it stands between single quotes, so it has none.
-    pub(crate) fn program(&self) -> String {
+    fn program(&self) -> String {
         let (ca_file, port) = (self.ca_file.display(), self.keyhouse.rsplit(':').next().unwrap_or_default());
         format!(
             "import os, clickhouse_connect; client = clickhouse_connect.get_client(host=\"localhost\", port={port}, secure=True, \

@@ -60,6 +60,14 @@ impl Part {
         }
     }
 
+    /// How it ends by itself, and all that it has written until then.
+    pub(crate) async fn runs(mut self, within: Duration) -> Result<(ExitStatus, String), Trouble> {
+        let ended = timeout(within, self.gone()).await;
+        let failed = || Trouble::new(format!("{} does not end within {} s; it said:{}", self.name, within.as_secs(), self.last_lines()));
+        let status = ended.map_err(|_elapsed| failed())?.map_err(|error| failed().because(error))?;
+        Ok((status, self.text()))
+    }
+
     /// Waits until it ends by itself, which no part should.
     pub(crate) async fn ends(&mut self) -> Trouble {
         match self.gone().await {
