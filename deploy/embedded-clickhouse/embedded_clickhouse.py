@@ -106,6 +106,7 @@ def read(path):
 
 
 def users(path):
+    """The users as they are given, but for one grant: the engine would answer SYSTEM RELOAD USERS and do nothing."""
     text = read(path)
     try:
         root = ET.fromstring(text)
@@ -115,7 +116,37 @@ def users(path):
         raise Refused(f"{path}: nobody stands under <users>")
     if root.find("users/default") is not None:
         raise Refused(f"{path}: the user `default` is the engine's own here; name this user something else")
-    return text
+    for user in root.findall("users/*"):
+        if user.find("grants") is None:
+            grant(user, *everything(user))
+    for holder in root.findall("*/*[grants]"):
+        grant(holder, "REVOKE SYSTEM RELOAD USERS ON *.*")
+    return ET.tostring(root, encoding="unicode")
+
+
+def everything(user):
+    """What ClickHouse gives to a user who has no <grants>; these two switches may not stand beside <grants>."""
+    manages, names = (taken(user, switch) in ("1", "true") for switch in ("access_management", "named_collection_control"))
+    yield f"GRANT ALL ON *.*{' WITH GRANT OPTION' if manages else ''}"
+    if not manages:
+        yield "REVOKE ACCESS MANAGEMENT ON *.*"
+    if not names:
+        yield "REVOKE NAMED COLLECTION ADMIN ON *"
+
+
+def taken(user, switch):
+    element = user.find(switch)
+    if element is None:
+        return ""
+    user.remove(element)
+    return (element.text or "").strip().lower()
+
+
+def grant(holder, *queries):
+    grants = holder.find("grants")
+    grants = ET.SubElement(holder, "grants") if grants is None else grants
+    for query in queries:
+        ET.SubElement(grants, "query").text = query
 
 
 def furnish(folder, given):

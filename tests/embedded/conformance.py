@@ -9,6 +9,7 @@ is no failure, but it is listed. Everything that it starts it ends, by its own i
 import bz2
 import contextlib
 import gzip
+import hashlib
 import json
 import pathlib
 import re
@@ -27,7 +28,8 @@ from urllib.parse import quote
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EMBEDDED = ROOT / "deploy" / "embedded-clickhouse" / "embedded_clickhouse.py"
 SECONDS = 20
-OWNER, READER, GRANTED, WRONG = ("owner", "owner-pw-3"), ("kh_reader", "reader-pw-4"), ("kh_granted", "granted-pw-5"), ("owner", "wrong")
+OWNER, READER, GRANTED = ("owner", "owner-pw-3"), ("kh_reader", "reader-pw-4"), ("kh_granted", "granted-pw-5")
+MANAGER, WRONG = ("kh_manager", "manager-pw-6"), ("owner", "wrong")
 
 USERS = """<yandex><profiles><default><max_threads>2</max_threads></default><reader><readonly>1</readonly></reader></profiles>
 <users>
@@ -36,6 +38,8 @@ USERS = """<yandex><profiles><default><max_threads>2</max_threads></default><rea
 <kh_granted><password>granted-pw-5</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>
 <grants><query>GRANT SELECT ON default.numbers5</query><query>GRANT auditor</query></grants>
 <databases><default><numbers5><filter>n &lt; 3</filter></numbers5></default></databases></kh_granted>
+<kh_manager><password>manager-pw-6</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>
+<access_management>1</access_management></kh_manager>
 </users><roles><auditor><grants><query>GRANT SELECT ON default.taken</query></grants></auditor></roles>
 <quotas><default/></quotas></yandex>"""
 CONFIG = """<yandex><logger><level>fatal</level><console>1</console></logger><listen_host>127.0.0.1</listen_host>
@@ -149,8 +153,8 @@ def multipart(fields, files):
     return ["Content-Type: multipart/form-data; boundary=x"], out + b"--x--\r\n"
 
 
-def chunked(sql, pieces, who=OWNER):
-    head = written(sql, who, headers=["Transfer-Encoding: chunked"], body=b"").replace(b"Content-Length: 0\r\n", b"")
+def chunked(sql, pieces, who=OWNER, **parameters):
+    head = written(sql, who, headers=["Transfer-Encoding: chunked"], body=b"", **parameters).replace(b"Content-Length: 0\r\n", b"")
     return head + b"".join(f"{len(p):x}\r\n".encode() + p + b"\r\n" for p in pieces) + b"0\r\n\r\n"
 
 
@@ -159,14 +163,17 @@ def chunked(sql, pieces, who=OWNER):
 CASES = []
 
 
-def case(name, promise=None, compare="status code type body end"):
+ALL = "status code type body end headers"
+
+
+def case(name, promise=None, compare=ALL):
     def add(ask):
         CASES.append((name, ask, promise, compare.split()))
         return ask
     return add
 
 
-def simple(name, promise, *args, compare="status code type body end", **kwargs):
+def simple(name, promise, *args, compare=ALL, **kwargs):
     case(name, promise, compare)(lambda port: request(port, *args, **kwargs))
 
 
@@ -224,7 +231,7 @@ simple("readonly=1 does not write", refuses(164, 500), "INSERT INTO taken VALUES
 simple("readonly=1 does not set", refuses(164, 500), "SELECT 1", who=READER, max_threads=1, compare="status code end")
 simple("time is bounded", refuses(159, 408), "SELECT count() FROM system.numbers", max_execution_time=1, compare="status code end")
 simple("format in the statement", says('"1"\n'), "SELECT '1' AS x FORMAT CSV")
-simple("default_format", says('["x"]\n["UInt8"]\n[1]\n'), "SELECT 1 AS x", default_format="JSONCompactEachRowWithNamesAndTypes", compare="status code type body end")
+simple("default_format", says('["x"]\n["UInt8"]\n[1]\n'), "SELECT 1 AS x", default_format="JSONCompactEachRowWithNamesAndTypes")
 simple("X-ClickHouse-Format wins", lambda r: says("1\n")(r) and r.header("x-clickhouse-format") == "CSV", "SELECT 1 AS x", default_format="JSONEachRow", headers=["X-ClickHouse-Format: CSV"])
 simple("database", says("system\n"), "SELECT currentDatabase()", database="system")
 simple("X-ClickHouse-Database wins", says("system\n"), "SELECT currentDatabase()", database="default", headers=["X-ClickHouse-Database: system"])
@@ -371,6 +378,45 @@ def _(port):
     return answer
 
 
+@case("rows are taken while the body still comes", says("some before the end, 50000 after it\n"), "status body")
+def _(port):
+    """A part of the body goes; rows of it must be seen before the rest is sent."""
+    request(port, "DROP TABLE IF EXISTS streamed")
+    request(port, "CREATE TABLE streamed (n UInt64, s String) ENGINE = MergeTree ORDER BY n")
+    row = b"%d\t" + b"x" * 100 + b"\n"
+    first, second = (b"".join(row % n for n in range(start, start + 25000)) for start in (0, 25000))
+    count = lambda: int(request(port, "SELECT count() FROM streamed").text)
+    head, _, _ = chunked("INSERT INTO streamed FORMAT TSV", [], max_insert_block_size=1000, min_insert_block_size_rows=1000, min_insert_block_size_bytes=0).partition(b"0\r\n\r\n")
+    with connect(port) as connection:
+        connection.sendall(head + b"%x\r\n" % len(first) + first + b"\r\n")
+        early, deadline = 0, time.monotonic() + SECONDS
+        while not early and time.monotonic() < deadline:
+            early = count()
+        connection.sendall(b"%x\r\n" % len(second) + second + b"\r\n0\r\n\r\n")
+        answer = b""
+        while data := connection.recv(1 << 16):
+            answer += data
+    reply = Reply(answer, 0)
+    reply.body = f"{'some' if early else 'none'} before the end, {count()} after it\n".encode()
+    return reply
+
+
+@case("an answer begins long before it ends", says("early\n"), "status body")
+def _(port):
+    """20 MB over four seconds or more, however fast the machine is."""
+    started = time.monotonic()
+    with connect(port) as connection:
+        connection.sendall(written("SELECT arrayStringConcat(arrayMap(x -> 'x', range(100000))), sleepEachRow(0.02) FROM numbers(200)", max_block_size=1))
+        answer = connection.recv(1 << 16)
+        first = time.monotonic() - started
+        while data := connection.recv(1 << 20):
+            answer += data
+    reply = Reply(answer, time.monotonic() - started)
+    whole = reply.end == "whole" and len(reply.body) == 200 * 100003
+    reply.body = b"early\n" if whole and first < reply.seconds / 2 else f"after {first:.1f} of {reply.seconds:.1f} s, {len(reply.body)} bytes\n".encode()
+    return reply
+
+
 @case("a large answer flows while it is made", lambda r: r.status == 200, "status")
 def _(port):
     """400 MB go through; what the server holds meanwhile must stay far below."""
@@ -484,6 +530,23 @@ def _(port):
     return request(port, "SELECT count() FROM taken")
 
 
+# ---- what the embedded one refuses: the table "Refused" of deploy/embedded-clickhouse/README.md, row by row ----
+
+for SQL in ("CREATE USER u", "ALTER USER kh_reader SETTINGS max_threads = 1", "DROP USER kh_reader", "CREATE ROLE r", "GRANT SELECT ON default.* TO kh_reader", "REVOKE SELECT ON default.* FROM kh_granted", "CREATE ROW POLICY p ON numbers5 USING 1", "CREATE QUOTA q", "CREATE SETTINGS PROFILE p", "SET DEFAULT ROLE auditor TO kh_granted", "CREATE NAMED COLLECTION c AS a = 1"):
+    simple(f"not here: {SQL}", refuses(497, 403), SQL, compare="status code end")
+simple("not here: CREATE USER, also for who may", refuses(514, 500), "CREATE USER u", who=MANAGER, compare="status code end")
+simple("not here: GRANT, also for who may", refuses(495, 500), "GRANT SELECT ON default.* TO kh_reader", who=MANAGER, compare="status code end")
+simple("not here: SYSTEM RELOAD USERS", refuses(497, 403), "SYSTEM RELOAD USERS", compare="status code end")
+simple("not here: SYSTEM RELOAD USERS, also for who may", refuses(497, 403), "SYSTEM RELOAD USERS", who=MANAGER, compare="status code end")
+simple("not here: SYSTEM RELOAD CONFIG", refuses(1, 500), "SYSTEM RELOAD CONFIG", compare="status code end")
+simple("not here: custom settings", refuses(115, 404), "SELECT 1", SQL_x=1, compare="status code end")
+simple("not here: the user `default`", refuses(700, 500), "SELECT 1", who=("default", ""), compare="status code end")
+simple("not here: nobody", refuses(700, 500), "SELECT 1", who=None, compare="status code end")
+simple("not here: a certificate instead of a password", refuses(516, 403), "SELECT 1", who=None, headers=["X-ClickHouse-User: owner", "X-ClickHouse-SSL-Certificate-Auth: on"], compare="status code end")
+simple("not here: bz2 as the answer's encoding", lambda r: says("1\n")(r) and not r.header("content-encoding"), "SELECT 1", enable_http_compression=1, headers=["Accept-Encoding: bz2"])
+simple("the rest of SYSTEM is there", says(""), "SYSTEM FLUSH LOGS", compare="status code end")
+
+
 # ---- the servers ----
 
 @contextlib.contextmanager
@@ -539,14 +602,26 @@ def running(command, **options):
             process.wait()
 
 
+def left_out(what, why):
+    """Said where it is read: a column that is missing must not look like one without differences."""
+    for stream in (sys.stdout, sys.stderr):
+        print(f"LEFT OUT: {what}: {why}", file=stream, flush=True)
+
+
 def servers(stack):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="conformance-"))
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     found = {"embedded 26.9": embedded}
     if modern := shutil.which("clickhouse"):
         found["clickhouse on PATH"] = lambda place: server(place, modern, "server")
+    else:
+        left_out("clickhouse on PATH", "there is none")
     if debian := shutil.which("clickhouse-server") or shutil.which("/usr/sbin/clickhouse-server"):
         found["Debian 18.16"] = lambda place: server(place, debian)
+    else:
+        left_out("Debian 18.16", "there is no clickhouse-server; apt-get install clickhouse-server")
+    if not shutil.which("openssl"):
+        left_out("embedded 26.9 TLS", "there is no openssl to make a certificate with")
     ports = {}
     for number, (name, start) in enumerate(found.items()):
         (place := folder / str(number)).mkdir()
@@ -564,11 +639,21 @@ def servers(stack):
 def seen(reply, fields):
     if isinstance(reply, Exception):
         return {"answer": repr(reply)}
+    digest = hashlib.sha256(reply.body).hexdigest()[:16]
     all_fields = {
-        "status": reply.status, "code": reply.code, "type": reply.header("content-type"), "end": reply.end,
-        "body": f"Code: {reply.code}" if reply.code else reply.text if len(reply.body) < 200 else f"{len(reply.body)} bytes",
+        "status": reply.status, "code": reply.code, "type": reply.header("content-type"), "end": reply.end, "headers": told(reply),
+        "body": f"Code: {reply.code}" if reply.code else reply.text if len(reply.body) < 200 else f"{len(reply.body)} bytes, sha256 {digest}",
     }
     return {field: all_fields[field] for field in fields}
+
+
+def told(reply):
+    """ClickHouse's own headers: their value where it is the same each time, else that they are there."""
+    same = {name: reply.header(f"x-clickhouse-{name}") for name in ("format", "timezone", "exception-code")}
+    query_id = reply.header("x-clickhouse-query-id")
+    same["query-id"] = "(generated)" if re.fullmatch(r"[0-9a-f-]{36}", query_id) else query_id
+    there = [name for name in ("summary", "exception-tag") if reply.header(f"x-clickhouse-{name}")]
+    return ", ".join([f"{name} {value}" for name, value in same.items() if value] + there)
 
 
 def asked(ask, port):
