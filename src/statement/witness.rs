@@ -4,15 +4,24 @@
 //! but where it reads a statement that we call a read and finds anything else in it, one of the two is wrong, and the
 //! statement goes nowhere. It shares no code with our reader, so a mistake of ours must be made twice to get through.
 
-use sqlparser::ast::{Query, SetExpr, Statement};
-use sqlparser::dialect::ClickHouseDialect;
-use sqlparser::parser::Parser;
+use std::any::TypeId;
+use std::cell::Cell;
+use std::panic;
+
+use sqlparser::ast::{Expr, Query, SetExpr, Statement};
+use sqlparser::dialect::{ClickHouseDialect, Dialect};
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::Tokenizer;
 
 /// Longest statement that it is asked about, in tokens: what it makes is a tree, as deep as a row of operators is long.
 const MOST_TOKENS: usize = 600;
 
 /// Deepest brackets: it has been seen to take twice the time for every level.
 const DEEPEST: usize = 16;
+
+/// How often it may ask about its dialect while it reads a statement: honest ones of 600 tokens make it ask less than 1500
+/// times, and so many take a few milliseconds.
+const MOST_WORK: u32 = 20_000;
 
 /// What the other reader makes of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,13 +54,79 @@ pub(super) fn ask(canonical: &str, tokens: usize, deepest: usize) -> Opinion {
         return Opinion::NotAsked;
     }
     // A fault of the other reader must cost nothing but its opinion.
-    let read = std::panic::catch_unwind(|| Parser::parse_sql(&ClickHouseDialect {}, canonical));
-    match read {
+    match panic::catch_unwind(|| read(canonical)) {
         Ok(Ok(statements)) => match statements.as_slice() {
             [statement] if is_read(statement) => Opinion::Agrees,
             _ => Opinion::Disagrees,
         },
         Ok(Err(_)) | Err(_) => Opinion::None,
+    }
+}
+
+fn read(canonical: &str) -> Result<Vec<Statement>, ParserError> {
+    let tokens = Tokenizer::new(&ClickHouseDialect {}, canonical).tokenize_with_location()?;
+    Parser::new(&Bounded { left: Cell::new(MOST_WORK) }).with_tokens_with_locations(tokens).parse_statements()
+}
+
+/// The ClickHouse dialect, which the other reader asks about whatever it tries, and so the place to end a reading that takes
+/// too long: what it tries as one thing and then as another, and again at every level, would take years.
+#[derive(Debug)]
+struct Bounded {
+    left: Cell<u32>,
+}
+
+impl Bounded {
+    fn spend(&self) {
+        match self.left.get().checked_sub(1) {
+            Some(left) => self.left.set(left),
+            // There is no other way to stop it, and unlike a panic this prints nothing.
+            None => panic::resume_unwind(Box::new("the other reader takes too long")),
+        }
+    }
+}
+
+/// What the ClickHouse dialect answers.
+macro_rules! as_clickhouse {
+    ($($method:ident)*) => {
+        $(fn $method(&self) -> bool {
+            self.spend();
+            ClickHouseDialect {}.$method()
+        })*
+    };
+}
+
+impl Dialect for Bounded {
+    fn dialect(&self) -> TypeId {
+        self.spend();
+        TypeId::of::<ClickHouseDialect>()
+    }
+
+    fn is_identifier_start(&self, ch: char) -> bool {
+        ClickHouseDialect {}.is_identifier_start(ch)
+    }
+
+    fn is_identifier_part(&self, ch: char) -> bool {
+        ClickHouseDialect {}.is_identifier_part(ch)
+    }
+
+    fn identifier_quote_style(&self, identifier: &str) -> Option<char> {
+        ClickHouseDialect {}.identifier_quote_style(identifier)
+    }
+
+    fn parse_prefix(&self, _parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+        self.spend();
+        None
+    }
+
+    // Every method that ClickHouseDialect has of its own.
+    as_clickhouse! {
+        supports_string_literal_backslash_escape supports_select_wildcard_except describe_requires_table_keyword
+        require_interval_qualifier supports_limit_comma supports_insert_table_function supports_insert_format
+        supports_numeric_literal_underscores supports_partition_by_after_order_by supports_array_join_syntax
+        supports_dictionary_syntax supports_in_unparenthesized_expr supports_lambda_functions supports_from_first_select
+        supports_order_by_all supports_group_by_expr supports_group_by_with_modifier supports_nested_comments
+        supports_optimize_table supports_prewhere supports_with_fill supports_limit_by supports_interpolate supports_settings
+        supports_select_format supports_select_wildcard_replace supports_comma_separated_trim
     }
 }
 
@@ -113,5 +188,27 @@ mod tests {
         }
         assert_eq!(ask("SELECT 1", MOST_TOKENS + 1, 1), Opinion::NotAsked);
         assert_eq!(ask("SELECT 1", 1, DEEPEST + 1), Opinion::NotAsked);
+    }
+
+    #[test]
+    fn a_reading_that_takes_too_long_is_ended() {
+        // Without an end the first takes years, and the second is understood after a second.
+        for (open, middle, close, times) in [("(x, y) -> ", "a.^b", "", 40), ("position(", "1", ")", DEEPEST)] {
+            let sql = format!("SELECT {}{middle}{}", open.repeat(times), close.repeat(times));
+            assert_eq!(ask(&sql, MOST_TOKENS, DEEPEST), Opinion::None, "{sql}");
+        }
+    }
+
+    #[test]
+    fn the_bounded_dialect_is_that_of_clickhouse() {
+        for sql in [
+            "SELECT * EXCEPT (a) REPLACE (1 AS b), 'it\\'s', f((x, y) -> x + 1_000), {'a': 1}, INTERVAL 1 DAY FROM t ARRAY JOIN a",
+            "SELECT a FROM t PREWHERE a IN b GROUP BY ALL WITH TOTALS ORDER BY a WITH FILL INTERPOLATE LIMIT 1, 2 BY a SETTINGS b = 1 FORMAT JSON",
+            "FROM t SELECT trim(a, 'b') ORDER BY ALL",
+            "DESCRIBE TABLE t",
+            "SELECT FROM WHERE",
+        ] {
+            assert_eq!(read(sql), Parser::parse_sql(&ClickHouseDialect {}, sql), "{sql}");
+        }
     }
 }
