@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::address::Address;
@@ -58,6 +58,7 @@ pub(super) fn check_head(head: &BareHead) -> Result<(Address, Shape), Refusal> {
     for (name, value) in head.headers() {
         check_header(name, value)?;
     }
+    only(head.headers(), &TRANSFER_ENCODING)?;
     let shape = shape(head)?;
     let mut address = Address::read(head.query(), matches!(shape, Shape::Form(_)))?;
     if let Some(value) = only(head.headers(), &DATABASE)? {
@@ -89,6 +90,10 @@ fn check_header(name: &HeaderName, value: &HeaderValue) -> Result<(), Refusal> {
     }
     if name == EXPECT && !value.as_bytes().eq_ignore_ascii_case(b"100-continue") {
         return refuse("The header `Expect` asks for something other than 100-continue.");
+    }
+    // The HTTP library undoes chunks alone, and once, whatever else stands there.
+    if name == TRANSFER_ENCODING && !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        return refuse("The header `transfer-encoding` says something other than chunked; a coding of the body is named by Content-Encoding.");
     }
     Ok(())
 }
