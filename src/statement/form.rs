@@ -103,13 +103,13 @@ pub(super) async fn read(body: Arriving, boundary: String, address: &mut Address
         }
     }
     let mut described = address.take_described();
-    let uploads: Result<Vec<Upload>, Refusal> = files.into_iter().map(|(name, content)| upload(name, content, &mut described)).collect();
+    let uploads = files.into_iter().map(|(name, content)| upload(name, content, &mut described)).collect::<Result<Vec<Upload>, Refusal>>()?;
     match described.keys().next() {
         Some(name) => Err(Refusal::new(
             Reason::ParameterNotAllowed,
             format!("`{}` belongs to no table of the form; in forms `query`, `param_...` and what describes tables are read.", name.escape_debug()),
         )),
-        None => uploads,
+        None => Ok(uploads),
     }
 }
 
