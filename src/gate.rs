@@ -9,11 +9,11 @@ use http_body_util::Full;
 
 use crate::clock;
 use crate::config::{Limits, StatementForm};
-use crate::identity::{Caller, Identities};
+use crate::identity::{Caller, Identities, Resource};
 use crate::listen::{Arrived, Asked, Handler};
 use crate::policy::{self, Permit, Rules};
 use crate::record::{Audit, CallerLine, Entry, Metrics, Outcome, ReachLine, Recorded, Recording};
-use crate::refusal::{Refusal, wants_json};
+use crate::refusal::{Reason, Refusal, wants_json};
 use crate::statement::{self, Kept, Opinion, Reader, Seen, Understood};
 use crate::upstream::{Answer, AnswerBody, Upstream};
 
@@ -34,15 +34,17 @@ pub struct Snapshot {
     pub limits: Limits,
     /// How statements stand in the record.
     pub statement_form: StatementForm,
-    /// The realm of challenges.
-    pub realm: String,
+    /// What OAuth clients are told.
+    pub resource: Resource,
 }
 
 /// The walk. Early returns are refusals; the last line is the only way to ClickHouse.
 async fn pass(snapshot: &Snapshot, audit: &Audit, arrived: Arrived, now: SystemTime, entry: &mut Entry) -> Result<Answer, Refusal> {
     audit.check()?;
-    if arrived.check()? == Asked::Ping {
-        return snapshot.upstream.pong();
+    match arrived.check()? {
+        Asked::Ping => return snapshot.upstream.pong(),
+        Asked::Metadata => return metadata(&snapshot.resource),
+        Asked::Statement => {}
     }
     let identified = snapshot.identities.identify(arrived, now).await?;
     entry.saw_caller(identified.caller());
@@ -59,6 +61,11 @@ async fn pass(snapshot: &Snapshot, audit: &Audit, arrived: Arrived, now: SystemT
     })?;
     entry.saw_permit(permitted.permit());
     snapshot.upstream.forward(permitted, &entry.request_id).await
+}
+
+fn metadata(resource: &Resource) -> Result<Answer, Refusal> {
+    let missing = || Refusal::new(Reason::UnknownPath, "There is no metadata, because the config has no `public_url`.");
+    resource.document().map(Answer::json).ok_or_else(missing)
 }
 
 /// Answers requests: the walk inside, the record around it.
@@ -87,7 +94,7 @@ impl Gate {
         entry.outcome = Outcome::Refused;
         entry.reason = Some(refusal.reason().code());
         entry.clickhouse_code = Some(refusal.reason().clickhouse().number);
-        refusal.answer(json, &self.snapshot.realm, entry.request_id.as_str()).map(|body| AnswerBody::Whole(Full::new(body)))
+        refusal.answer(json, self.snapshot.resource.realm(), entry.request_id.as_str()).map(|body| AnswerBody::Whole(Full::new(body)))
     }
 }
 

@@ -11,6 +11,7 @@ mod fetch;
 mod issuer;
 mod json;
 mod keys;
+mod resource;
 mod service_account;
 mod token;
 
@@ -25,6 +26,7 @@ use moka::sync::Cache;
 
 pub use claims::Caller;
 pub use issuer::Issuer;
+pub use resource::Resource;
 pub use service_account::KEY_PREFIX;
 
 use crate::config;

@@ -19,6 +19,9 @@ pub use tls::acceptor;
 
 use crate::refusal::{Reason, Refusal};
 
+/// Where OAuth clients find out who issues tokens for this server (RFC 9728 3).
+pub const METADATA_PATH: &str = "/.well-known/oauth-protected-resource";
+
 /// A request as it arrived. Nothing in it is believed yet.
 pub struct Arrived {
     peer: SocketAddr,
@@ -33,6 +36,8 @@ pub enum Asked {
     Statement,
     /// Whether anybody is there.
     Ping,
+    /// Who issues tokens for this server.
+    Metadata,
 }
 
 impl Arrived {
@@ -63,6 +68,7 @@ impl Arrived {
             ("/", _) => Ok(Asked::Statement),
             ("/ping", &Method::GET | &Method::HEAD) => Ok(Asked::Ping),
             ("/ping", _) => Err(Refusal::new(Reason::MethodNotAllowed, "A ping is a GET.")),
+            (METADATA_PATH, &Method::GET | &Method::HEAD) => Ok(Asked::Metadata),
             _ => Err(Refusal::new(Reason::UnknownPath, "Statements go to the path `/`; there is nothing else here but `/ping`.")),
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-pub use answer::wants_json;
+pub use answer::{Realm, wants_json};
 
 /// The ClickHouse error that a client is shown: its number and its name, as in ClickHouse's `ErrorCodes.cpp`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ macro_rules! reasons {
 
 reasons! {
     HttpVersion "http-version" HTTP_VERSION_NOT_SUPPORTED NOT_IMPLEMENTED "HTTP/1.0: its answers end where the connection does, so a cut one looks whole.";
-    UnknownPath "unknown-path" NOT_FOUND BAD_ARGUMENTS "Only the path `/` carries statements.";
+    UnknownPath "unknown-path" NOT_FOUND BAD_ARGUMENTS "Only the path `/` carries statements, and without `public_url` there is nothing below `/.well-known/`.";
     MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED NOT_IMPLEMENTED "Only POST, GET and HEAD carry statements, the last two without a body.";
     RecordUnavailable "record-unavailable" SERVICE_UNAVAILABLE NO_RESOURCES "The record cannot be written and the config says `on_failure: refuse`.";
     NoCredentials "no_credentials" UNAUTHORIZED AUTHENTICATION_FAILED "The request brings no token.";

@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::admin::Admin;
 use crate::config::{self, Config, Problems};
 use crate::gate::{Gate, Snapshot};
-use crate::identity::{Identities, Issuer};
+use crate::identity::{Identities, Issuer, Resource};
 use crate::listen::{self, Drain, Front};
 use crate::policy::{self, Rules};
 use crate::record::{Audit, Metrics};
@@ -88,7 +88,7 @@ impl Prepared {
             upstream: Arc::clone(&upstream),
             limits: config.limits.clone(),
             statement_form: config.statement_form,
-            realm: config.public_url.unwrap_or_else(|| "clickhouse".to_owned()),
+            resource: Resource::new(&config),
         });
         let admin = bind(config.admin).await?;
         let mut listeners = Vec::new();

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// The whole file.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Config {
-    /// The address that callers use, named as the realm of challenges.
+    /// The address that callers use: the realm of challenges, and what OAuth clients are told that tokens are for.
     pub public_url: Option<String>,
     /// Where callers come in; at least one.
     pub listen: Vec<Listener>,

@@ -21,10 +21,19 @@ pub fn wants_json(headers: &HeaderMap) -> bool {
         .any(|item| item.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")))
 }
 
+/// What a challenge says of the place that it guards.
+#[derive(Debug, Default)]
+pub struct Realm {
+    /// The realm (RFC 7235 2.2).
+    pub name: String,
+    /// Where OAuth clients find out who issues tokens for it (RFC 9728 5.1).
+    pub metadata: Option<String>,
+}
+
 impl Refusal {
     /// The answer. The body ends with the reason and the request's id, so that what a person copies from a client's
     /// window is enough to find the record.
-    pub fn answer(&self, as_json: bool, realm: &str, request_id: &str) -> Response<Bytes> {
+    pub fn answer(&self, as_json: bool, realm: &Realm, request_id: &str) -> Response<Bytes> {
         let reason = self.reason();
         let error = reason.clickhouse();
         let (kind, body) = if as_json {
@@ -61,18 +70,20 @@ impl Refusal {
     }
 
     /// RFC 6750 3: without a credential only the scheme; with a bad one also what is wrong with it.
-    fn challenge(&self, realm: &str) -> Option<HeaderValue> {
-        let realm = quotable(realm);
-        let challenge = match (self.reason(), self.reason().status()) {
-            (Reason::NoCredentials, _) => format!("Bearer realm=\"{realm}\""),
-            (_, StatusCode::UNAUTHORIZED) => {
-                format!("Bearer realm=\"{realm}\", error=\"invalid_token\", error_description=\"{}\"", quotable(self.says()))
-            }
-            (Reason::MultipleCredentials | Reason::TokenInUrl, _) => {
-                format!("Bearer realm=\"{realm}\", error=\"invalid_request\", error_description=\"{}\"", quotable(self.says()))
-            }
+    fn challenge(&self, realm: &Realm) -> Option<HeaderValue> {
+        let error = match (self.reason(), self.reason().status()) {
+            (Reason::NoCredentials, _) => None,
+            (_, StatusCode::UNAUTHORIZED) => Some("invalid_token"),
+            (Reason::MultipleCredentials | Reason::TokenInUrl, _) => Some("invalid_request"),
             _ => return None,
         };
+        let mut challenge = format!("Bearer realm=\"{}\"", quotable(&realm.name));
+        if let Some(metadata) = &realm.metadata {
+            challenge.push_str(&format!(", resource_metadata=\"{}\"", quotable(metadata)));
+        }
+        if let Some(error) = error {
+            challenge.push_str(&format!(", error=\"{error}\", error_description=\"{}\"", quotable(self.says())));
+        }
         HeaderValue::from_str(&challenge).ok()
     }
 }
@@ -88,22 +99,27 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
     use super::*;
 
+    fn realm(name: &str, metadata: Option<&str>) -> Realm {
+        Realm { name: name.to_owned(), metadata: metadata.map(str::to_owned) }
+    }
+
     #[test]
     fn clients_read_it_as_an_exception_of_clickhouse() {
-        let answer = Refusal::new(Reason::AudienceMismatch, "Token audience is [\"x\"].").answer(false, "https://ch", "0af");
+        let answer =
+            Refusal::new(Reason::AudienceMismatch, "Token audience is [\"x\"].").answer(false, &realm("https://ch", Some("https://ch/m")), "0af");
         assert_eq!(answer.status(), 401);
         assert_eq!(answer.headers()["x-clickhouse-exception-code"], "516");
         assert_eq!(answer.headers()["x-keyhouse-reason"], "audience_mismatch");
         assert_eq!(
             answer.headers()["www-authenticate"],
-            "Bearer realm=\"https://ch\", error=\"invalid_token\", error_description=\"Token audience is ['x'].\""
+            "Bearer realm=\"https://ch\", resource_metadata=\"https://ch/m\", error=\"invalid_token\", error_description=\"Token audience is ['x'].\""
         );
         assert_eq!(answer.body(), "Code: 516. DB::Exception: Token audience is [\"x\"]. (AUTHENTICATION_FAILED) [audience_mismatch, request 0af]\n");
     }
 
     #[test]
     fn without_a_credential_the_challenge_names_no_error() {
-        let answer = Refusal::new(Reason::NoCredentials, "Send a token.").answer(false, "clickhouse", "0af");
+        let answer = Refusal::new(Reason::NoCredentials, "Send a token.").answer(false, &realm("clickhouse", None), "0af");
         assert_eq!(answer.headers()["www-authenticate"], "Bearer realm=\"clickhouse\"");
     }
 
@@ -112,7 +128,7 @@ mod tests {
         let asks = |accept: &'static str| wants_json(&[(ACCEPT, HeaderValue::from_static(accept))].into_iter().collect());
         assert!(asks("text/html, application/json;q=0.9"));
         assert!(!asks("*/*"));
-        let answer = Refusal::new(Reason::NoRule, "a \"b\"").answer(true, "clickhouse", "0af");
+        let answer = Refusal::new(Reason::NoRule, "a \"b\"").answer(true, &realm("clickhouse", None), "0af");
         let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
         assert_eq!(body["reason"], "no-rule");
         assert_eq!(body["code"], 497);
@@ -120,7 +136,7 @@ mod tests {
 
     #[test]
     fn nothing_of_a_token_can_break_out_of_a_header() {
-        let answer = Refusal::new(Reason::UnknownIssuer, "a\r\nset-cookie: x\u{1b}[2J\"é").answer(false, "r", "0af");
+        let answer = Refusal::new(Reason::UnknownIssuer, "a\r\nset-cookie: x\u{1b}[2J\"é").answer(false, &realm("r", None), "0af");
         let challenge = answer.headers()["www-authenticate"].to_str().unwrap();
         assert!(!challenge.contains(['\r', '\n', '\u{1b}']), "{challenge}");
     }

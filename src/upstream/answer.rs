@@ -94,8 +94,17 @@ impl Answer {
 
     /// What ClickHouse answers to `/ping`.
     pub(super) fn pong() -> Self {
-        let mut response = Response::new(AnswerBody::Whole(Full::new(Bytes::from_static(b"Ok.\n"))));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=UTF-8"));
+        Self::own(Bytes::from_static(b"Ok.\n"), "text/html; charset=UTF-8")
+    }
+
+    /// A document of ours.
+    pub fn json(document: Bytes) -> Self {
+        Self::own(document, "application/json")
+    }
+
+    fn own(body: Bytes, kind: &'static str) -> Self {
+        let mut response = Response::new(AnswerBody::Whole(Full::new(body)));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         Self { response, node: None, query_id: None, ignored: Vec::new(), summary: None }
     }
 

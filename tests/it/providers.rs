@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    client::{post, send},
+    client::{get, post, send},
     house::{Plan, run},
     issuer::Issuer,
     recorder::Recorder,
@@ -174,4 +174,31 @@ async fn an_issuer_that_is_open_to_all_is_refused_without_bound_claims() {
         .policy("10-rules.yaml", "rules: [{name: a, whom: {groups: [a]}, act_as: analyst, allow: [{tables: ['a.b']}]}]\n");
     let ended = run(good.lay_out().path(), &["check", "--config", "keyhouse.yaml"]).await;
     assert!(ended.status.success(), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn oauth_clients_are_told_who_issues_tokens_whatever_host_they_name() {
+    let (issuer, recorder) = (Issuer::start().await, Recorder::start(Script::ok("1\n")).await);
+    let house = Plan::new(&issuer.url, &[&recorder.url]).section("public_url", "https://ch.example.com").start().await;
+    let path = "/.well-known/oauth-protected-resource";
+    let evil = get(path, &[]).replacen("Host: localhost", "Host: evil.example.com", 1);
+    assert!(evil.contains("evil.example.com"));
+    let answer = send(&house, evil).await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+    let expected = json!({
+        "resource": "https://ch.example.com", "authorization_servers": [issuer.url],
+        "bearer_methods_supported": ["header"], "resource_name": "ClickHouse",
+    });
+    assert_eq!(answer.json(), expected);
+    let named = "resource_metadata=\"https://ch.example.com/.well-known/oauth-protected-resource\"";
+    for headers in [vec![], vec!["Authorization: Bearer a.b.c"], vec!["Authorization: Bearer a.b.c", "Authorization: Bearer a.b.c"]] {
+        let answer = send(&house, get("/?query=SELECT%201", &headers)).await;
+        let challenge = answer.header("www-authenticate").unwrap();
+        assert!(challenge.starts_with("Bearer realm=\"https://ch.example.com\"") && challenge.contains(named), "{challenge}");
+        assert_eq!(challenge.contains("error="), !headers.is_empty(), "{challenge}");
+    }
+    let answer = send(&house, post(path, &issuer.token().make(), "SELECT 1")).await;
+    assert_eq!((answer.status, answer.header("x-keyhouse-reason")), (404, Some("unknown-path")));
+    assert!(recorder.requests().is_empty());
+    assert_eq!(house.wait_records(5).await.len(), 5);
 }
