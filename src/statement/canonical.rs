@@ -36,6 +36,14 @@ pub(super) fn masked(text: &str, tokens: &[Token]) -> String {
     writer.out
 }
 
+/// Writes these tokens alone, as they stand in what [`write()`] writes.
+pub(super) fn piece(text: &str, tokens: &[Token]) -> String {
+    let begins = tokens.first().map_or(0, |first| first.start as usize);
+    let mut writer = Writer { text, out: String::new(), end: begins, last: Kind::Whitespace };
+    writer.tokens(tokens);
+    writer.out
+}
+
 struct Writer<'a> {
     text: &'a str,
     out: String,

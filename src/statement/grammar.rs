@@ -222,10 +222,8 @@ fn fold(touched: Vec<Touch<'_>>) -> (Reach, Vec<(Range<usize>, String)>) {
             Touch::TableFunction(name) => drop(reach.table_functions.insert(name.into_owned())),
             Touch::Setting(name, value) => drop(reach.settings.insert(name.into_owned(), value)),
             // One that is used as a value too is sent as one.
-            Touch::Parameter(name, "Identifier") => {
-                reach.parameters.entry(name.into_owned()).or_insert_with(|| "Identifier".to_owned());
-            }
-            Touch::Parameter(name, kind) => drop(reach.parameters.insert(name.into_owned(), kind.to_owned())),
+            Touch::Parameter(name, kind) if kind == "Identifier" => drop(reach.parameters.entry(name.into_owned()).or_insert(kind.into_owned())),
+            Touch::Parameter(name, kind) => drop(reach.parameters.insert(name.into_owned(), kind.into_owned())),
             Touch::Format(name) => reach.format = Some(name.into_owned()),
             Touch::Computed(what) => drop(reach.computed.insert(what.into_owned())),
             Touch::Replaced(range, value) => replaced.push((range, value)),

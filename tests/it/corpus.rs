@@ -143,6 +143,20 @@ fn the_canonical_text_is_read_as_the_same_again() {
     assert!(compared > 50_000, "{compared}");
 }
 
+#[test]
+fn what_is_told_is_told_of_the_canonical_text() {
+    for (sql, told) in [
+        ("SELECT {x:Array(/**/UInt8)}", "Array( UInt8)"),
+        ("SELECT {x:Tuple(a$b \"String\")}", "Tuple(`a$b` `String`)"),
+        ("SELECT 1 SETTINGS x = −/**/1_0", "- 10"),
+    ] {
+        let read = statement::read(sql, &Parameters::new()).unwrap_or_else(|refusal| panic!("{sql}: {}", refusal.says()));
+        let (parameter, setting) = (read.reach().parameters.get("x").map(String::as_str), read.reach().settings.get("x"));
+        assert_eq!(parameter.or(setting.and_then(|value| value.as_deref())), Some(told), "{sql}");
+        assert_eq!(changed(&read), None, "{sql}");
+    }
+}
+
 /// The other reader's trees need the stack that threads of the gate have.
 fn with_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     std::thread::Builder::new().stack_size(STACK).spawn(work).unwrap().join().unwrap()

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
 use super::super::Values;
+use super::super::canonical;
 use super::super::lexer::{self, Kind, Lexer, Token};
 use super::super::reach::{Name, Via};
 
@@ -38,7 +39,8 @@ pub(super) enum Touch<'a> {
     Function(Cow<'a, str>),
     TableFunction(Cow<'a, str>),
     Setting(Cow<'a, str>, Option<String>),
-    Parameter(Cow<'a, str>, &'a str),
+    /// A parameter and its type.
+    Parameter(Cow<'a, str>, Cow<'a, str>),
     Format(Cow<'a, str>),
     Computed(Cow<'a, str>),
     /// These tokens are written as this name: the value of a parameter of the type `Identifier`.
@@ -392,12 +394,9 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The text of the tokens from this one to the cursor, as it stands.
-    pub(super) fn written(&self, begins: usize) -> &'a str {
-        match (self.tokens.get(begins), self.at.checked_sub(1).and_then(|last| self.tokens.get(last))) {
-            (Some(first), Some(last)) => self.text.get(first.start as usize..last.end as usize).unwrap_or_default(),
-            _ => "",
-        }
+    /// The text of the tokens from this one to the cursor, as the canonical text has it.
+    pub(super) fn written(&self, begins: usize) -> String {
+        canonical::piece(self.text, self.tokens.get(begins..self.at).unwrap_or_default())
     }
 
     /// Whether the name is a common table expression's that can be referenced here.
@@ -482,7 +481,7 @@ impl<'a> Cursor<'a> {
             return self.expected("a parameter of the type Identifier, such as {name:Identifier}");
         }
         self.at += 4;
-        self.touch(Touch::Parameter(Cow::Borrowed(name), "Identifier"));
+        self.touch(Touch::Parameter(Cow::Borrowed(name), Cow::Borrowed("Identifier")));
         let parameters = self.parameters;
         // What is empty or has no bytes that a name could have stays as it is, and is computed.
         let value = parameters.get(name).filter(|value| !value.is_empty() && !value.contains('\0'));

@@ -114,7 +114,7 @@ impl<'a> Cursor<'a> {
         let begins = self.position();
         self.data_type()?;
         let written = self.written(begins);
-        self.touch(Touch::Parameter(Cow::Borrowed(name), written));
+        self.touch(Touch::Parameter(Cow::Borrowed(name), Cow::Owned(written)));
         self.token(Kind::ClosingCurlyBrace, "}")
     }
 

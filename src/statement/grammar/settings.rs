@@ -89,14 +89,14 @@ impl<'a> Cursor<'a> {
         }
         let begins = self.position();
         if self.take_any(&["NULL", "TRUE", "FALSE", "INF", "NAN"]).is_some() {
-            return Ok(self.written(begins).to_owned());
+            return Ok(self.written(begins));
         }
         let signed = self.eat(Kind::Minus) || self.eat(Kind::Plus);
         if signed && self.take_any(&["INF", "NAN"]).is_some() {
-            return Ok(self.written(begins).to_owned());
+            return Ok(self.written(begins));
         }
         self.token(Kind::Number, "a literal")?;
-        Ok(self.written(begins).replace('_', ""))
+        Ok(self.written(begins))
     }
 
     fn string_or_bytes(&mut self) -> Parsed<String> {
