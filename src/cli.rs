@@ -4,6 +4,7 @@ mod check;
 mod serve;
 mod service_account;
 mod statement;
+mod token;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,8 @@ enum Command {
     Check(check::Arguments),
     /// Tell what a statement does and touches, and the text that ClickHouse would get.
     Statement(statement::Arguments),
+    /// Tell what is wrong with a token.
+    Token(token::Arguments),
     /// Keys for callers with no person behind them.
     ServiceAccount(service_account::Arguments),
 }
@@ -35,6 +38,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Statement(arguments) => statement::run(&arguments),
+        Command::Token(arguments) => token::run(&arguments),
         Command::ServiceAccount(arguments) => service_account::run(&arguments),
     }
 }

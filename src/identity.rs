@@ -7,6 +7,7 @@
 mod claims;
 mod credential;
 mod diagnosis;
+mod explain;
 mod fetch;
 mod issuer;
 mod json;
@@ -25,6 +26,7 @@ use moka::Expiry;
 use moka::sync::Cache;
 
 pub use claims::Caller;
+pub use explain::Explained;
 pub use issuer::Issuer;
 pub use resource::Resource;
 pub use service_account::KEY_PREFIX;

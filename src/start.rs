@@ -72,6 +72,16 @@ impl Prepared {
         )
     }
 
+    /// Who may ask.
+    pub fn identities(&self) -> &Identities {
+        &self.identities
+    }
+
+    /// Who may do what.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// Serves until SIGTERM or SIGINT, then finishes what runs.
     ///
     /// # Errors

@@ -114,6 +114,11 @@ impl Rules {
         self.for_caller(caller).map_or(Values::Data, |rule| rule.insert_values)
     }
 
+    /// The name of the rule that judges this caller.
+    pub fn rule_for(&self, caller: &Caller) -> Option<&str> {
+        self.for_caller(caller).map(|rule| rule.name.as_str())
+    }
+
     /// The first that is meant for the caller.
     pub(super) fn for_caller(&self, caller: &Caller) -> Option<&Rule> {
         self.0.iter().find(|rule| rule.fits(caller))

@@ -202,3 +202,36 @@ async fn oauth_clients_are_told_who_issues_tokens_whatever_host_they_name() {
     assert!(recorder.requests().is_empty());
     assert_eq!(house.wait_records(5).await.len(), 5);
 }
+
+#[tokio::test]
+async fn a_token_is_explained_in_the_words_of_the_gate_and_its_signature_is_not_printed() {
+    let (issuer, recorder) = (Issuer::start().await, Recorder::start(Script::ok("1\n")).await);
+    let plan = Plan::new(&issuer.url, &[&recorder.url]);
+    let house = plan.start().await;
+    let stranger = Issuer::start().await;
+    for (what, token, offline, reason, words) in [
+        ("a good one", issuer.token(), false, None, "lets in alice (corp/alice), in analysts; judged by rule `analysts`"),
+        ("a good one offline", issuer.token(), true, None, "the signature was not looked at"),
+        ("one without a rule", issuer.token().groups(&["x"]), false, None, "no rule is meant for them"),
+        ("of another audience", issuer.token().claim("aud", "other"), false, Some("audience_mismatch"), "aud              other"),
+        ("of another audience offline", issuer.token().claim("aud", "other").expires_in(-500), true, Some("audience_mismatch"), "Token expired at"),
+        ("changed", issuer.token().signature(*b"nonsense"), false, Some("bad_signature"), "provider         corp"),
+        ("of a stranger", stranger.token(), false, Some("unknown_issuer"), "none of the config"),
+    ] {
+        let (folder, token) = (plan.clone().file("token", &format!("Authorization: Bearer {}\n", token.make())).lay_out(), token.make());
+        let mut arguments = vec!["token", "explain", "--config", "keyhouse.yaml", "token"];
+        arguments.extend(offline.then_some("--offline"));
+        let ended = run(folder.path(), &arguments).await;
+        assert_eq!(ended.status.success(), reason.is_none(), "{what}: {}{}", ended.out, ended.err);
+        assert!(ended.out.contains(words), "{what}: {}{}", ended.out, ended.err);
+        let signature = token.rsplit('.').next().unwrap();
+        assert!(!ended.out.contains(signature) && !ended.err.contains(signature), "{what}: {}", ended.out);
+        if let Some(reason) = reason.filter(|_| !offline) {
+            // The sentence is the one that the caller gets, but for the seconds that have passed.
+            let answer = send(&house, post("/", &token, "SELECT 1")).await;
+            let told = ended.out.lines().find_map(|line| line.strip_prefix(&format!("refused ({reason}): "))).unwrap();
+            assert!(answer.text().contains(told), "{what}: {told} is not in {}", answer.text());
+        }
+    }
+    assert!(recorder.requests().is_empty());
+}

@@ -1,0 +1,105 @@
+//! `keyhouse token explain`: what a token says, and what the gate would make of it, in the same words.
+
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::clock;
+use crate::identity::{Explained, Issuer};
+use crate::policy::Rules;
+use crate::start::{self, Prepared};
+
+/// Longest file with a token, in bytes.
+const LONGEST: u64 = 1024 * 1024;
+
+/// What `keyhouse token` takes.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Tell what a token says and whether it lets its bearer in; exits 1 where it does not.
+    Explain(Explain),
+}
+
+#[derive(clap::Args)]
+struct Explain {
+    /// The config file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Look at everything but the signature, and ask no provider for keys.
+    #[arg(long)]
+    offline: bool,
+    /// A file with the token, or `-` for standard input: on the command line others could see it.
+    #[arg(value_name = "FILE", default_value = "-")]
+    token: PathBuf,
+}
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let Command::Explain(explain) = &arguments.command;
+    let prepared = match start::prepare(&explain.config) {
+        Ok(prepared) => prepared,
+        Err(problems) => {
+            super::tell(&problems);
+            return ExitCode::FAILURE;
+        }
+    };
+    let told = read(explain).and_then(|token| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let explained = runtime.block_on(judge(&prepared, &token, explain.offline));
+        print(&explained, explain.offline, prepared.rules()).map(|()| explained.judged.is_ok())
+    });
+    match told {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("the token cannot be explained: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The token alone, also out of a whole header.
+fn read(explain: &Explain) -> io::Result<String> {
+    let mut text = String::new();
+    if explain.token.as_os_str() == "-" {
+        io::stdin().lock().take(LONGEST).read_to_string(&mut text)?;
+    } else {
+        std::fs::File::open(&explain.token)?.take(LONGEST).read_to_string(&mut text)?;
+    }
+    Ok(text.split_whitespace().last().unwrap_or_default().to_owned())
+}
+
+async fn judge(prepared: &Prepared, token: &str, offline: bool) -> Explained {
+    let identities = prepared.identities();
+    if !offline {
+        for issuer in identities.issuers() {
+            tokio::spawn(Issuer::keep_fresh(Arc::clone(issuer)));
+        }
+    }
+    identities.explain(token, clock::now(), offline).await
+}
+
+fn print(explained: &Explained, offline: bool, rules: &Rules) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    for (name, value) in &explained.says {
+        writeln!(output, "{name:<16} {value}")?;
+    }
+    writeln!(output, "{:<16} {}\n", "provider", explained.provider.as_deref().unwrap_or("none of the config"))?;
+    match &explained.judged {
+        Err(refusal) => writeln!(output, "refused ({}): {}", refusal.reason(), refusal.says()),
+        Ok(caller) => {
+            let groups = if caller.groups.is_empty() { "in no group".to_owned() } else { format!("in {}", caller.groups.join(", ")) };
+            let rule = rules.rule_for(caller).map_or_else(|| "no rule is meant for them".to_owned(), |rule| format!("judged by rule `{rule}`"));
+            writeln!(output, "lets in {} ({}), {groups}; {rule}", caller.username, caller.key())?;
+            if offline {
+                writeln!(output, "the signature was not looked at (--offline)")?;
+            }
+            Ok(())
+        }
+    }
+}

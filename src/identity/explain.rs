@@ -1,0 +1,73 @@
+//! What a token says and what is made of it, for the person who asks why it does not work.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use super::{Caller, Identities, Issuer, claims, diagnosis, token};
+use crate::refusal::Refusal;
+
+/// A token taken apart, and judged as the gate would.
+pub struct Explained {
+    /// What stands in it, as names and values. Never its signature, and of claims only those that are judged.
+    pub says: Vec<(&'static str, String)>,
+    /// The provider whose token it is, where that is known.
+    pub provider: Option<String>,
+    /// Whom it lets in, or what the caller would be told.
+    pub judged: Result<Arc<Caller>, Refusal>,
+}
+
+/// Members of the header and claims that are shown, in this order; a claim's name may stand in both.
+const SHOWN: [(bool, &str); 14] = [
+    (true, "alg"),
+    (true, "kid"),
+    (true, "typ"),
+    (false, "iss"),
+    (false, "aud"),
+    (false, "azp"),
+    (false, "client_id"),
+    (false, "appid"),
+    (false, "cid"),
+    (false, "token_use"),
+    (false, "sub"),
+    (false, "iat"),
+    (false, "nbf"),
+    (false, "exp"),
+];
+
+impl Identities {
+    /// Judges a token. With `offline` its signature is not looked at.
+    pub async fn explain(&self, text: &str, now: SystemTime, offline: bool) -> Explained {
+        let parsed = match token::parse(text) {
+            Ok(parsed) => parsed,
+            Err(refusal) => return Explained { says: Vec::new(), provider: None, judged: Err(refusal) },
+        };
+        let says = SHOWN.iter().filter_map(|(header, name)| {
+            let value = if *header { parsed.header.get(*name) } else { parsed.claims.get(*name) };
+            Some((*name, shown(name, value?)))
+        });
+        let says = says.collect();
+        let provider = self.issuer_of(&parsed).ok().map(|issuer| issuer.config().name.clone());
+        let judged = if offline { self.explain_offline(&parsed, now) } else { self.verify(text, now).await };
+        Explained { says, provider, judged }
+    }
+
+    fn explain_offline(&self, parsed: &token::Parsed<'_>, now: SystemTime) -> Result<Arc<Caller>, Refusal> {
+        let issuer: &Arc<Issuer> = self.issuer_of(parsed)?;
+        diagnosis::examine(parsed, issuer.config(), now)?;
+        issuer.algorithm_of(parsed)?;
+        claims::caller(issuer.config(), &parsed.claims).map(Arc::new)
+    }
+}
+
+/// A value on one line; times also as people read them.
+fn shown(name: &str, value: &Value) -> String {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text: String = text.chars().take(200).flat_map(char::escape_debug).collect();
+    match value.as_u64().filter(|_| ["iat", "nbf", "exp"].contains(&name)).and_then(|since| UNIX_EPOCH.checked_add(Duration::from_secs(since))) {
+        // The format ends with the year 9999.
+        Some(time) if time < UNIX_EPOCH + Duration::from_secs(253_402_300_800) => format!("{text} ({})", humantime::format_rfc3339_seconds(time)),
+        Some(_) | None => text,
+    }
+}
