@@ -157,6 +157,17 @@ fn what_is_told_is_told_of_the_canonical_text() {
     }
 }
 
+#[test]
+fn a_number_without_the_digits_of_its_exponent_is_none() {
+    for sql in ["SELECT 1e ", "SELECT 1e−1", "SELECT 1e- , 2", "SELECT .5E\n", "SELECT 0x1p , 2", "SELECT x FROM t WHERE 1e ", "SET a = 1e ;"] {
+        assert!(statement::read(sql, &Parameters::new()).is_err(), "{sql}");
+    }
+    for sql in ["SELECT 1e", "SELECT t.1e , 2", "SELECT 0x1e , 1e5−1, 1e-5 , 0x1p5 "] {
+        let read = statement::read(sql, &Parameters::new()).unwrap_or_else(|refusal| panic!("{sql}: {}", refusal.says()));
+        assert_eq!(changed(&read), None, "{sql}");
+    }
+}
+
 /// The other reader's trees need the stack that threads of the gate have.
 fn with_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     std::thread::Builder::new().stack_size(STACK).spawn(work).unwrap().join().unwrap()

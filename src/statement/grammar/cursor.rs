@@ -166,7 +166,10 @@ impl<'a> Cursor<'a> {
     #[cold]
     fn read_to(&mut self, index: usize) -> Token {
         loop {
-            let token = self.lexer.next_token();
+            let mut token = self.lexer.next_token();
+            if token.kind == Kind::Number && is_cut_off(self.text_of(token)) {
+                token.kind = Kind::ErrorWrongNumber;
+            }
             if token.kind == Kind::Comment {
                 self.comments.push(token);
             }
@@ -596,4 +599,16 @@ impl<'a> Cursor<'a> {
 /// Letters, digits and underscores: what every version reads as the name of a parameter.
 pub(super) fn is_parameter_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Whether the number has an exponent without digits. ClickHouse's lexer takes `1e` and `1e-` for numbers, its parser reads
+/// neither; and what they are depends on what follows: at the end of a text `1e` is a name, and before a `-` it goes on.
+fn is_cut_off(number: &str) -> bool {
+    let hexadecimal = matches!(number.as_bytes(), [b'0', b'x' | b'X', ..]);
+    match number.as_bytes().last() {
+        Some(b'+' | b'-') => true,
+        Some(b'e' | b'E') => !hexadecimal,
+        Some(b'p' | b'P') => hexadecimal,
+        _ => false,
+    }
 }
