@@ -11,6 +11,7 @@ use crate::support::{
     client::{Answer, get, post, send},
     house::{House, Plan},
     issuer::Issuer,
+    raw::encoded,
     recorder::{Heard, Recorder},
     script::Script,
 };
@@ -146,12 +147,6 @@ impl Attack<'_> {
         writeln!(wrong, "{}: {line} | {shown}\n   came {came}\n   want {} {} {:?} {}", self.number, self.status, self.reason, self.says, self.kind)
             .unwrap();
     }
-}
-
-/// Encodes what may not stand in an address; `%`, `&`, `=`, `+` and `?` stand for themselves.
-fn encoded(address: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/?&=%+-_.~".contains(&byte);
-    address.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 /// 47 to 58: what another lexer would take for strings, comments or spaces. All of them name `sec.secret`.

@@ -37,3 +37,4 @@ mod support_works;
 mod tokens;
 mod told;
 mod walk;
+mod ways;

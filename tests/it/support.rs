@@ -3,6 +3,7 @@
 pub mod certificates;
 pub mod clickhouse;
 pub mod client;
+pub mod coding;
 pub mod door;
 pub mod embedded;
 pub mod house;
@@ -10,6 +11,7 @@ pub mod issuer;
 pub mod key;
 pub mod oidc_provider;
 pub mod program;
+pub mod raw;
 pub mod recorder;
 pub mod scene;
 pub mod script;

@@ -95,6 +95,11 @@ impl Caller {
         .await
     }
 
+    /// Sends nothing more; an answer may still come.
+    pub async fn falls_silent(&mut self) {
+        soon("the end of what is sent", self.wire.stream().shutdown()).await.unwrap();
+    }
+
     /// The whole answer to what was sent.
     pub async fn answer(&mut self) -> Answer {
         let mut body = Vec::new();

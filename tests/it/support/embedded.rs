@@ -44,7 +44,8 @@ impl Embedded {
         Self::with(&users, &read("deploy/demo-files/sales.sql")).await
     }
 
-    async fn with(users: &str, statements: &str) -> Self {
+    /// With these users, and what these statements make.
+    pub async fn with(users: &str, statements: &str) -> Self {
         let folder = TempDir::new().unwrap();
         fs::write(folder.path().join("users.xml"), users).unwrap();
         fs::write(folder.path().join("init.sql"), statements).unwrap();
