@@ -79,6 +79,8 @@ pub enum Deed {
     Tells,
     /// It drops the table `victim`.
     Drops,
+    /// It reads rows that came with it for those of `pub`.
+    Falsifies,
 }
 
 pub fn refused(number: u16, raw: Raw, status: u16, reason: &'static str, says: &'static str) -> Way {
@@ -131,22 +133,17 @@ impl Way {
 
     /// 18.16 cannot read it as it came.
     pub fn not_old(self) -> Self {
-        Self { taken: [false, true], ..self }
+        Self { taken: [false, self.taken[1]], ..self }
     }
 
     /// 26.9 cannot.
     pub fn not_today(self) -> Self {
-        Self { taken: [true, false], ..self }
+        Self { taken: [self.taken[0], false], ..self }
     }
 
     /// With this parameter besides, the last one.
     pub fn with(self, name: &'static str, value: &str) -> Self {
         self.sent(|sent| sent.parameters.push((name, value.to_owned())))
-    }
-
-    /// With this one behind the database, where what the caller asks for stands.
-    pub fn asks(self, name: &'static str, value: &str) -> Self {
-        self.sent(|sent| sent.parameters.insert(1, (name, value.to_owned())))
     }
 
     /// Values are expressions: without the settings that make them data.

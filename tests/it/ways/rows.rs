@@ -2,7 +2,7 @@
 
 use super::{
     Deed::{Drops, Tells},
-    Way, form, insert, not_http, read, refused,
+    Way, insert, not_http, read, refused,
 };
 use crate::support::{
     coding::{BLOCKS, TAKEN, block, block_lz4, block_none, block_zstd, brotli, gzip, hex},
@@ -120,17 +120,19 @@ fn bodies_of_get() -> Vec<Way> {
             }
             for raw in [raw.clone().body(body), raw.chunks(&[body.as_bytes()])] {
                 let way = refused(number, raw, 405, "method-not-allowed", says);
-                ways.push(if method == "GET" && body != PUB { way.does_everywhere(Tells) } else { way });
+                // Without a question mark a GET of `/` is a ping there.
+                ways.push(if method == "GET" && body != PUB && address != "/" { way.does_everywhere(Tells) } else { way });
             }
         }
     }
     ways.push(read(7, Raw::get("/?query=SELECT a FROM pub"), PUB));
     ways.push(refused(7, Raw::get("/"), 400, "empty-statement", "no statement"));
-    for path in ["/x", "/query", "//", "/?/"] {
-        let way = Raw::get(path).body(SECRET);
-        let way = if path == "/?/" { refused(7, way, 400, "parameter-not-allowed", "`/`") } else { refused(7, way, 404, "unknown-path", "path `/`") };
-        ways.push(if path == "/?/" { way } else { way.does(Tells, None) });
+    for path in ["/x?", "/query?", "//?", "/sec/secret?", "/x"] {
+        let old = path.ends_with('?').then_some(Tells);
+        let today = (path == "/query?").then_some(Tells);
+        ways.push(refused(7, Raw::get(path).body(SECRET), 404, "unknown-path", "path `/`").does(old, today));
     }
+    ways.push(refused(7, Raw::get("/?/").body(SECRET), 400, "parameter-not-allowed", "`/`"));
     ways
 }
 
@@ -205,7 +207,7 @@ fn forms() -> Vec<Way> {
         refused(13, Raw::get(by_get).header(content_type), 415, "content-type", "with POST").does_everywhere(Tells),
         refused(13, Raw::get("/?query=SELECT 1").header(content_type), 415, "content-type", "with POST"),
         refused(13, Raw::by("HEAD", by_get).header(content_type), 415, "content-type", ""),
-        refused(13, Raw::post(by_get).form("x", &Form::default()), 400, "malformed-parameter", "twice").does_everywhere(Tells),
+        refused(13, Raw::post(by_get).form("x", &one("")), 400, "malformed-parameter", "twice").does_everywhere(Tells),
         refused(13, Raw::get("/").form("x", &one(SECRET)), 415, "content-type", "with POST"),
     ];
     // Nothing of the form is left, so none is sent.
@@ -245,7 +247,7 @@ fn forms() -> Vec<Way> {
     let plain = |address: &str, header: &str| Raw::post(address).header(header).form("x", &one(PUB));
     ways.push(refused(20, plain("/", "Content-Encoding: xz"), 415, "content-encoding", "`xz`"));
     ways.push(refused(20, plain("/?decompress=1", "Accept: */*"), 415, "content-encoding", "A form is not compressed"));
-    ways.push(read(20, plain("/", "Content-Encoding: identity"), PUB));
+    ways.push(read(20, plain("/", "Content-Encoding: identity"), PUB).not_old().not_today());
     ways.push(read(20, plain("/?decompress=0", "Accept: */*"), PUB));
     ways
 }
@@ -362,10 +364,12 @@ fn codings() -> Vec<Way> {
     }
     let xz = "fd377a585a000004e6d6b4460200210116000000742fe5a301001044524f50205441424c452076696374696d00000000caa7d64efc3b314300012911320a700e1fb6f37d010000000004595a";
     let bz2 = "425a68393141592653597db47812000002178040003604d400082205002000314c00014d3134da27a43cb5fa0002c9e16c1772453850907db47812";
-    // Hadoop's framing around one literal.
-    let snappy = [&[0, 0, 0, 17, 0, 0, 0, 19, 17, 64][..], DROP.as_bytes()].concat();
-    for (token, body) in [("xz", hex(xz)), ("lzma", hex(xz)), ("bz2", hex(bz2)), ("snappy", snappy)] {
-        ways.push(refused(23, coded(token, &body), 415, "content-encoding", token).does(None, Drops));
+    // In its framing format, not packed.
+    let snappy = "ff060000734e6150705901150000cf6e960c44524f50205441424c452076696374696d";
+    for (token, body) in [("xz", hex(xz)), ("lzma", hex(xz)), ("bz2", hex(bz2)), ("snappy", hex(snappy))] {
+        let way = refused(23, coded(token, &body), 415, "content-encoding", token);
+        // This build of 26.9 is without bz2.
+        ways.push(if token == "bz2" { way } else { way.does(None, Drops) });
     }
     for (token, body) in [("gz", gzip(DROP.as_bytes())), ("brotli", brotli(DROP.as_bytes())), ("zst", TAKEN[3].1(DROP.as_bytes()))] {
         ways.push(refused(24, coded(token, &body), 415, "content-encoding", token).does(None, Drops));
@@ -377,8 +381,9 @@ fn codings() -> Vec<Way> {
             _ => refused(24, way, 415, "content-encoding", "is not undone here"),
         });
     }
-    ways.push(read(24, coded("identity", PUB.as_bytes()), PUB));
-    ways.push(read(24, coded("IDENTITY", PUB.as_bytes()), PUB));
+    // HTTP's own word for none, which no ClickHouse knows.
+    ways.push(read(24, coded("identity", PUB.as_bytes()), PUB).not_old().not_today());
+    ways.push(read(24, coded("IDENTITY", PUB.as_bytes()), PUB).not_old().not_today());
     ways
 }
 
@@ -411,8 +416,8 @@ fn blocks() -> Vec<Way> {
             ways.push(refused(27, swapped, 400, "malformed-body", "cannot be read"));
         }
     }
-    // Each block in a codec of its own, which ClickHouse takes too.
-    ways.push(read(26, to(&[block_lz4(b"SELECT a"), block_zstd(b" FROM"), block_none(b" pub")].concat()), PUB));
+    // Each block in a codec of its own, which ClickHouse does not take.
+    ways.push(read(26, to(&[block_lz4(b"SELECT a"), block_zstd(b" FROM"), block_none(b" pub")].concat()), PUB).not_today());
     ways.push(refused(26, to(b""), 400, "empty-statement", "no statement"));
     ways.push(refused(26, to(PUB.as_bytes()), 400, "malformed-body", "cannot be read"));
     ways.push(refused(26, to(&block(0x92, DROP.as_bytes(), 17)), 400, "malformed-body", "codec 0x92"));
@@ -420,16 +425,15 @@ fn blocks() -> Vec<Way> {
     let secret = block_lz4(SECRET.as_bytes());
     let twin = block_lz4(PUB.as_bytes());
     for value in ["1", "true", "%31", "tru%65"] {
-        let old = value == "1" || value == "%31";
-        let way = names_it(28, Raw::post(&format!("/?decompress={value}")).body(&secret));
-        ways.push(if old { way.does_everywhere(Tells) } else { way.does(None, Tells) });
-        let way = read(28, Raw::post(&format!("/?decompress={value}")).body(&twin), PUB);
-        ways.push(if old { way } else { way.not_old() });
+        ways.push(names_it(28, Raw::post(&format!("/?decompress={value}")).body(&secret)).does_everywhere(Tells));
+        ways.push(read(28, Raw::post(&format!("/?decompress={value}")).body(&twin), PUB));
     }
     for value in ["0", "false"] {
         ways.push(refused(28, Raw::post(&format!("/?decompress={value}")).body(&secret), 400, "not-utf8", "UTF-8"));
         ways.push(names_it(28, Raw::post(&format!("/?decompress={value}")).body(SECRET)));
-        ways.push(read(28, Raw::post(&format!("/?decompress={value}")).body(PUB), PUB));
+        let way = read(28, Raw::post(&format!("/?decompress={value}")).body(PUB), PUB);
+        // The old server takes anything that does not begin with a 0 for a yes.
+        ways.push(if value == "0" { way } else { way.not_old() });
     }
     for value in ["01", "", "2", "-1", "TRUE", "True", "yes", "on", "t", "%201", "1%20", "0x1", "1.0"] {
         for body in [&secret[..], SECRET.as_bytes()] {
@@ -446,14 +450,14 @@ fn blocks() -> Vec<Way> {
     let spaces =
         hex("cbffff3ff82540e2b14020f7fe8fffff7ff04b00c4611180eefd1fffffffe0970088c30200ddfb3ffeffffc12f0110870500baf77ffcffff835f02200e0b0074effff8\
          ffff07bf04401c1600e8defff1ffff0f7e0980382c00d0bdffcbffff3ffc1200715800a07bff07");
-    let many = vec![b' '; 64 * 1024 * 1024];
+    let many = vec![b' '; 4 * 1024 * 1024];
     for (token, body) in
         [("br", spaces), ("gzip", gzip(&many)), ("deflate", TAKEN[1].1(&many)), ("zstd", TAKEN[3].1(&many)), ("lz4", TAKEN[4].1(&many))]
     {
         let raw = Raw::post("/").header(&format!("Content-Encoding: {token}")).body(body);
         ways.push(refused(29, raw, 413, "statement-too-long", "262144 bytes"));
     }
-    let long = vec![b' '; 31 * 1024 * 1024];
+    let long = vec![b' '; 4 * 1024 * 1024];
     ways.push(refused(29, to(&block_zstd(&long)), 413, "statement-too-long", "262144 bytes"));
     for codec in [0x02, 0x82, 0x90] {
         ways.push(refused(29, to(&block(codec, DROP.as_bytes(), u32::MAX)), 400, "malformed-body", "above 32 MiB"));
@@ -512,8 +516,11 @@ fn lengths() -> Vec<Way> {
 fn methods() -> Vec<Way> {
     let mut ways = Vec::new();
     for method in ["PUT", "DELETE", "PATCH", "FOO", "post", "Post", "OPTIONS", "TRACE", "GETT"] {
-        let old = (method != "OPTIONS").then_some(Drops);
-        ways.push(refused(32, Raw::by(method, "/").body(DROP), 405, "method-not-allowed", "with POST").does(old, None));
+        // Without a question mark the old server has nothing for it.
+        for address in ["/?", "/?query=", "/"] {
+            let old = (address != "/").then_some(Drops);
+            ways.push(refused(32, Raw::by(method, address).body(DROP), 405, "method-not-allowed", "with POST").does(old, None));
+        }
         ways.push(refused(32, Raw::by(method, "/?query=SELECT 1"), 405, "method-not-allowed", "with POST"));
     }
     ways.push(read(32, Raw::post("/").body(PUB), PUB));
@@ -570,7 +577,7 @@ fn framings() -> Vec<Way> {
         read(35, coded("chunked", &twin), PUB),
         read(35, coded("CHUNKED", &twin), PUB),
         read(35, coded("chunked", &chunked(&PUB.as_bytes().chunks(1).collect::<Vec<_>>())), PUB),
-        read(35, coded("chunked", b"11;name=value\r\nSELECT a FROM pub\r\n0\r\nX-Trailer: x\r\n\r\n"), PUB).not_old(),
+        read(35, coded("chunked", b"11;name=value\r\nSELECT a FROM pub\r\n0\r\nX-Trailer: x\r\n\r\n"), PUB).not_today(),
     ]
 }
 
@@ -580,8 +587,8 @@ fn targets() -> Vec<Way> {
     let mut ways = vec![
         names_it(37, Raw::line("GET http://evil/?query=SELECT%20s%20FROM%20sec.secret")),
         names_it(37, Raw::line("POST https://evil:1/").body(SECRET)),
-        read(37, Raw::line("GET http://evil/?query=SELECT%20a%20FROM%20pub"), PUB),
-        read(37, Raw::line("GET http://evil?query=SELECT%20a%20FROM%20pub"), PUB),
+        read(37, Raw::line("GET http://evil/?query=SELECT%20a%20FROM%20pub"), PUB).not_today(),
+        read(37, Raw::line("GET http://evil?query=SELECT%20a%20FROM%20pub"), PUB).not_today(),
         unknown(37, Raw::line("GET http://evil/x?query=SELECT%201")),
         read(37, Raw::line("GET /?query=SELECT%20a%20FROM%20pub#&x="), PUB),
         names_it(37, Raw::line("GET /?query=SELECT%20s%20FROM%20sec.secret#%20LIMIT%200")),
@@ -674,7 +681,9 @@ fn handlers() -> Vec<Way> {
         "Connection: X-Handler",
     ];
     for header in headers {
-        ways.push(read(45, Raw::post("/").header(header).body(PUB), PUB));
+        let way = read(45, Raw::post("/").header(header).body(PUB), PUB);
+        // Which would answer in that coding.
+        ways.push(if header.starts_with("Accept-Encoding") { way.not_today() } else { way });
         ways.push(names_it(45, Raw::post("/").header(header).body(SECRET)));
     }
     for header in

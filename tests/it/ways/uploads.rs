@@ -1,6 +1,9 @@
 //! Tables that come with a statement (21 and 22): their names, formats and columns, and what ClickHouse gets of them.
 
-use super::{Scene, Way, form, refused};
+use super::{
+    Deed::{Falsifies, Tells},
+    Scene, Way, form, refused,
+};
 use crate::support::raw::{Form, Raw};
 
 const ROWS: &str = "1\tone\n3\tthree\n";
@@ -28,6 +31,9 @@ fn names() -> Vec<Way> {
     let mut ways = vec![
         // Named by the rule, whatever the statement says.
         no(to("SELECT a FROM pub", "pub")),
+        no(to("SELECT * FROM pub", "pub")).does_everywhere(Falsifies),
+        no(taken(Raw::post("/?query=SELECT * FROM pub&pub_structure=a UInt64, s String"), &described)).does_everywhere(Falsifies),
+        no(taken(Raw::post("/?query=SELECT * FROM pub&pub_types=UInt64,String"), &described)).does_everywhere(Falsifies),
         no(to("SELECT 1", "pub")),
         no(to("SELECT x FROM default.pub", "pub")),
         no(taken(Raw::post("/?query=SELECT a FROM pub&pub_structure=a UInt64, s String"), &described)),
@@ -78,6 +84,10 @@ fn descriptions() -> Vec<Way> {
         Form::default().field("query", sql).field("t_format", format).field("t_structure", structure).file("t", "", content)
     };
     let mut ways = Vec::new();
+    let evaluated =
+        Form::default().field("query", "SELECT * FROM t").field("t_format", "Values").field("t_structure", "s String").file("t", "", secret);
+    let way = refused(22, taken(Raw::post("/"), &evaluated), 403, "upload-not-allowed", "formats of plain rows");
+    ways.push(way.does(None, Tells));
     for format in [
         "Values",
         "values",
@@ -183,11 +193,13 @@ fn descriptions() -> Vec<Way> {
         ("TabSeparatedWithNames", "s String", "s\na\n"),
         ("TSV", "`a b` Array(Nullable(String)), d DateTime", "[]\t2026-01-01 00:00:00\n"),
     ] {
+        // The old server reads columns word by word.
+        let taken_by = |way: Way| if columns.contains('`') { way.not_old() } else { way };
         let written = table(format, columns, content);
-        ways.push(form(22, taken(Raw::post("/"), &written), sent(sql, "t", format, columns, content)));
+        ways.push(taken_by(form(22, taken(Raw::post("/"), &written), sent(sql, "t", format, columns, content))));
         let named = Form::default().field("query", sql).file("t", "file.name", content);
         let raw = taken(Raw::post(&format!("/?t_structure={columns}&t_format={format}")), &named);
-        ways.push(form(22, raw, sent(sql, "t", format, columns, content)));
+        ways.push(taken_by(form(22, raw, sent(sql, "t", format, columns, content))));
     }
     // How a part is disposed of says nothing to ClickHouse either.
     let disposed = Form::default().field("query", sql).part("Content-Disposition: attachment; name=\"t\"; filename=\"\"", "x\n");
@@ -195,7 +207,7 @@ fn descriptions() -> Vec<Way> {
     ways.push(form(22, taken(Raw::post("/?t_types=String"), &disposed), wanted));
     // A comment is not a column, and goes no further.
     let commented = table("TSV", "s /* DEFAULT 1 */ String -- x", "a\n");
-    ways.push(form(22, taken(Raw::post("/"), &commented), sent(sql, "t", "TSV", "s String", "a\n")));
+    ways.push(form(22, taken(Raw::post("/"), &commented), sent(sql, "t", "TSV", "s String", "a\n")).not_old());
     ways
 }
 
