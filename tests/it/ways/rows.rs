@@ -170,6 +170,10 @@ fn names() -> Vec<Way> {
         ways.push(unknown(to(11, &format!("/?{name}={SECRET}")), "query"));
         ways.push(unknown(to(11, &format!("/?query=SELECT 1&{name}={SECRET}")), "query"));
     }
+    // The old server takes the mark off the first name, where it stands there bare; today's takes no such address.
+    let bare = |address: String| Raw::line(&format!("POST {}", address.replace(' ', "%20"))).body("");
+    ways.push(unknown((11, bare(format!("/?\u{feff}query={SECRET}"))), "query").does(Tells, None));
+    ways.push(unknown((11, bare(format!("/?query=SELECT 1&\u{feff}query={SECRET}"))), "query"));
     for name in ["%20query", "query%20", "query%00", "query[]", "que+ry"] {
         let (number, raw) = to(11, &format!("/?{name}={SECRET}"));
         let reason = if name.ends_with("%00") { "malformed-parameter" } else { "parameter-not-allowed" };
@@ -336,7 +340,8 @@ fn codings() -> Vec<Way> {
         for spelt in [token.to_uppercase(), format!(" {token}"), format!("{token} ")] {
             let way = read(24, coded(&spelt, &packed), PUB);
             ways.push(if spelt.contains(' ') { taken(way) } else { way.not_old() });
-            ways.push(names_it(24, coded(&spelt, &code(SECRET.as_bytes()))));
+            let way = names_it(24, coded(&spelt, &code(SECRET.as_bytes())));
+            ways.push(if spelt.contains(' ') { does(way, Tells) } else { way.does(None, Tells) });
         }
         for spelt in [format!("{token}, {token}"), format!("identity, {token}"), format!("{token};q=1"), format!("x-{token}"), format!("\"{token}\"")]
         {
@@ -378,6 +383,8 @@ fn codings() -> Vec<Way> {
         let way = Raw::post("/").header(&format!("Content-Encoding: {token}")).body(DROP);
         ways.push(match token {
             "\u{1}gzip" => not_http(24, way, 400),
+            "auto" | "none" => refused(24, way, 415, "content-encoding", "is not undone here").does(None, Drops),
+            "" => refused(24, way, 415, "content-encoding", "is not undone here").does_everywhere(Drops),
             _ => refused(24, way, 415, "content-encoding", "is not undone here"),
         });
     }
@@ -429,19 +436,32 @@ fn blocks() -> Vec<Way> {
         ways.push(read(28, Raw::post(&format!("/?decompress={value}")).body(&twin), PUB));
     }
     for value in ["0", "false"] {
-        ways.push(refused(28, Raw::post(&format!("/?decompress={value}")).body(&secret), 400, "not-utf8", "UTF-8"));
-        ways.push(names_it(28, Raw::post(&format!("/?decompress={value}")).body(SECRET)));
-        let way = read(28, Raw::post(&format!("/?decompress={value}")).body(PUB), PUB);
         // The old server takes anything that does not begin with a 0 for a yes.
-        ways.push(if value == "0" { way } else { way.not_old() });
+        let old_is_no = value == "0";
+        let to = || Raw::post(&format!("/?decompress={value}"));
+        ways.push(refused(28, to().body(&secret), 400, "not-utf8", "UTF-8").does((!old_is_no).then_some(Tells), None));
+        ways.push(names_it(28, to().body(SECRET)).does(old_is_no.then_some(Tells), Tells));
+        let way = read(28, to().body(PUB), PUB);
+        ways.push(if old_is_no { way } else { way.not_old() });
     }
     for value in ["01", "", "2", "-1", "TRUE", "True", "yes", "on", "t", "%201", "1%20", "0x1", "1.0"] {
-        for body in [&secret[..], SECRET.as_bytes()] {
-            ways.push(refused(28, Raw::post(&format!("/?decompress={value}")).body(body), 400, "malformed-parameter", "`decompress` takes"));
-        }
+        let to = || Raw::post(&format!("/?decompress={value}"));
+        let wrong = |raw| refused(28, raw, 400, "malformed-parameter", "`decompress` takes");
+        let old_is_no = value.starts_with('0');
+        let old_is_yes = !old_is_no && !value.is_empty();
+        let today_is_yes = ["2", "TRUE", "True", "t"].contains(&value);
+        ways.push(wrong(to().body(&secret)).does(old_is_yes.then_some(Tells), today_is_yes.then_some(Tells)));
+        ways.push(wrong(to().body(SECRET)).does(old_is_no.then_some(Tells), None));
     }
-    for pair in ["decompress=0&decompress=1", "decompress=1&decompress=0", "decompress=1&decompress=1", "decompress=0&d%65compress=1"] {
-        ways.push(refused(28, Raw::post(&format!("/?{pair}")).body(&secret), 400, "malformed-parameter", "`decompress`"));
+    // Of two the old server takes the first, and today's the last.
+    for (pair, old, today) in [
+        ("decompress=0&decompress=1", None, Some(Tells)),
+        ("decompress=1&decompress=0", Some(Tells), None),
+        ("decompress=1&decompress=1", Some(Tells), Some(Tells)),
+        ("decompress=0&d%65compress=1", None, Some(Tells)),
+    ] {
+        let way = refused(28, Raw::post(&format!("/?{pair}")).body(&secret), 400, "malformed-parameter", "`decompress`");
+        ways.push(way.does(old, today));
     }
     ways.push(refused(28, Raw::post("/?DECOMPRESS=1").body(&secret), 400, "parameter-not-allowed", "`DECOMPRESS`"));
     ways.push(refused(28, Raw::post("/?compress=1").body(PUB), 400, "parameter-not-allowed", "`compress`"));
@@ -566,13 +586,13 @@ fn framings() -> Vec<Way> {
         refused(35, coded("chunked, chunked", &drop), 400, "header-not-allowed", "`transfer-encoding`"),
         refused(35, coded("chunked", &drop).header("Transfer-Encoding: chunked"), 400, "header-not-allowed", "`transfer-encoding`"),
         not_http(35, lengths("8", "17", DROP), 400),
-        not_http(35, lengths("17", "8", DROP), 400),
+        not_http(35, lengths("17", "8", DROP), 400).does_everywhere(Drops),
         not_http(35, Raw::post("/").header("Content-Length: 8, 17").unframed(DROP), 400),
         not_http(35, Raw::post("/").header("Content-Length: +17").unframed(DROP), 400),
         not_http(35, Raw::post("/").header("Content-Length: 0x11").unframed(DROP), 400),
         not_http(35, Raw::post("/").header("Content-Length: -1").unframed(DROP), 400),
         defines(35, coded("chunked", &drop)).does_everywhere(Drops),
-        defines(35, coded("Chunked", &drop)),
+        defines(35, coded("Chunked", &drop)).does_everywhere(Drops),
         defines(35, Raw::post("/").body(DROP)).does_everywhere(Drops),
         read(35, coded("chunked", &twin), PUB),
         read(35, coded("CHUNKED", &twin), PUB),
@@ -585,14 +605,14 @@ fn framings() -> Vec<Way> {
 fn targets() -> Vec<Way> {
     let unknown = |number, raw| refused(number, raw, 404, "unknown-path", "path `/`");
     let mut ways = vec![
-        names_it(37, Raw::line("GET http://evil/?query=SELECT%20s%20FROM%20sec.secret")),
-        names_it(37, Raw::line("POST https://evil:1/").body(SECRET)),
+        names_it(37, Raw::line("GET http://evil/?query=SELECT%20s%20FROM%20sec.secret")).does(Tells, None),
+        names_it(37, Raw::line("POST https://evil:1/").body(SECRET)).does(Tells, None),
         read(37, Raw::line("GET http://evil/?query=SELECT%20a%20FROM%20pub"), PUB).not_today(),
         read(37, Raw::line("GET http://evil?query=SELECT%20a%20FROM%20pub"), PUB).not_today(),
         unknown(37, Raw::line("GET http://evil/x?query=SELECT%201")),
         read(37, Raw::line("GET /?query=SELECT%20a%20FROM%20pub#&x="), PUB),
-        names_it(37, Raw::line("GET /?query=SELECT%20s%20FROM%20sec.secret#%20LIMIT%200")),
-        names_it(37, Raw::line("GET /?%71uery=SELECT%20s%20FROM%20sec.secret")),
+        names_it(37, Raw::line("GET /?query=SELECT%20s%20FROM%20sec.secret#%20LIMIT%200")).does_everywhere(Tells),
+        names_it(37, Raw::line("GET /?%71uery=SELECT%20s%20FROM%20sec.secret")).does_everywhere(Tells),
         read(37, Raw::line("GET /?%71uery=SELECT%20a%20FROM%20pub"), PUB),
         read(37, Raw::line("GET /?query=SELECT%20a%20FROM%20pub"), PUB),
     ];
@@ -600,7 +620,7 @@ fn targets() -> Vec<Way> {
         let raw = Raw::line(&format!("GET {path}?query=SELECT%20s%20FROM%20sec.secret"));
         match path {
             "/?query=/../x#/" => ways.push(refused(37, raw, 400, "not-understood", "")),
-            _ => ways.push(unknown(37, raw)),
+            _ => ways.push(unknown(37, raw).does(Tells, (path == "/query").then_some(Tells))),
         }
     }
     ways.push(not_http(37, Raw::line("GET ?query=SELECT%201"), 400));
@@ -659,7 +679,7 @@ fn targets() -> Vec<Way> {
     let upgrade = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="];
     let upgraded = |raw: Raw| upgrade.iter().fold(raw, |raw, line| raw.header(line));
     ways.push(unknown(43, upgraded(Raw::get("/webterminal"))));
-    ways.push(names_it(43, upgraded(Raw::get("/?query=SELECT s FROM sec.secret"))));
+    ways.push(names_it(43, upgraded(Raw::get("/?query=SELECT s FROM sec.secret"))).does_everywhere(Tells));
     ways.push(read(43, upgraded(Raw::get("/?query=SELECT a FROM pub")), PUB));
     ways.push(refused(44, Raw::get("/api/v1/query?query=up&user=default"), 404, "unknown-path", ""));
     ways
@@ -684,7 +704,8 @@ fn handlers() -> Vec<Way> {
         let way = read(45, Raw::post("/").header(header).body(PUB), PUB);
         // Which would answer in that coding.
         ways.push(if header.starts_with("Accept-Encoding") { way.not_today() } else { way });
-        ways.push(names_it(45, Raw::post("/").header(header).body(SECRET)));
+        let way = names_it(45, Raw::post("/").header(header).body(SECRET));
+        ways.push(way.does_everywhere(Tells));
     }
     for header in
         ["X-ClickHouse-Format: Values", "X-ClickHouse-Query-Id: x", "X-ClickHouse-Quota: x", "X-ClickHouse-Handler: x", "X-Keyhouse-Rule: openers"]
