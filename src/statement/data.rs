@@ -139,7 +139,8 @@ impl Data {
     /// servers before 22.4. Call it when the statement is permitted: a caller who waits for `100 Continue` is told a no without.
     ///
     /// # Errors
-    /// 400 where SETTINGS stand there or the body cannot be read, 408 where it does not come in time, 413 where it is too long.
+    /// 400 where SETTINGS stand there or the body cannot be read, 408 where it does not come in time, 413 where it is too long
+    /// or nothing but blanks and comments come.
     pub async fn begins(mut self) -> Result<Self, Refusal> {
         if self.size_hint().lower() > self.most {
             return Err(too_much(self.most));
@@ -147,16 +148,19 @@ impl Data {
         let Some(longest) = self.unseen.take() else { return Ok(self) };
         self.pieces.keep_what_came();
         let (mut seen, mut next_look) = (BytesMut::new(), 0);
-        while seen.len() < longest {
+        loop {
             let piece = poll_fn(|context| self.poll_piece(context)).await?;
             let ended = piece.is_none();
             seen.extend_from_slice(&piece.unwrap_or_default());
-            if ended || seen.len() >= next_look {
+            // However it comes in pieces, as much of it is looked at.
+            let most = seen.get(..longest);
+            if ended || most.is_some() || seen.len() >= next_look {
                 // Each look reads from the beginning, so what it reads doubles until the next.
                 next_look = 2 * seen.len();
-                match grammar::data_begins(&seen, ended) {
-                    Begins::Unknown if !ended => {}
+                match grammar::data_begins(most.unwrap_or(&seen), ended) {
                     Begins::Settings => return Err(settings_in_data()),
+                    Begins::Unknown if most.is_some() => return Err(nothing_yet(longest)),
+                    Begins::Unknown if !ended => {}
                     Begins::Data | Begins::Unknown => break,
                 }
             }
@@ -243,4 +247,10 @@ fn settings_in_data() -> Refusal {
         Reason::NotUnderstood,
         "The data begins with SETTINGS, which old servers take for a part of the statement; SETTINGS stand before FORMAT and VALUES.",
     )
+}
+
+/// Old servers may read a longer statement than Keyhouse does, and so find SETTINGS behind all that.
+fn nothing_yet(longest: usize) -> Refusal {
+    let says = format!("More than {longest} bytes of blanks or comments stand before the data (limits.statement_size); begin it with its first row.");
+    Refusal::new(Reason::StatementTooLong, says)
 }

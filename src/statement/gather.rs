@@ -225,8 +225,7 @@ fn look(text: &[u8], longest: usize, read: impl Fn(&str) -> Option<Fact>) -> Loo
     };
     match grammar::data_begins(behind, false) {
         Begins::Data => Look::Found(Box::new(fact)),
-        // A word, a comment or blanks that are longer than a statement are data.
-        Begins::Unknown if text.len() > longest => Look::Found(Box::new(fact)),
+        // Where that is more than a statement may have, it is too long: old servers may find SETTINGS behind it.
         Begins::Unknown => Look::After(behind.len().max(1)),
         Begins::Settings => Look::After(text.len()),
     }
