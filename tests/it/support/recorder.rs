@@ -162,6 +162,11 @@ impl Recorder {
         copies(self.stage.ledger.borrow().about_settings(false))
     }
 
+    /// The same without the first so many.
+    pub fn requests_since(&self, count: usize) -> Vec<Heard> {
+        copies(self.stage.ledger.borrow().about_settings(false).split_off(count))
+    }
+
     /// The questions for settings.
     pub fn asked(&self) -> Vec<Heard> {
         copies(self.stage.ledger.borrow().about_settings(true))

@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Deed, RULES, Sent, Want, Way, data, rows, uploads};
+use super::{Deed, RULES, Sent, Tokens, Want, Way, data, rows, uploads};
 use crate::support::{
     clickhouse::{self, ClickHouse, User},
     client::{Answer, Caller, send_plain},
@@ -117,11 +117,10 @@ struct Meant(u16, String, String);
 async fn means_the_same(server: &Server) {
     let issuer = Issuer::start().await;
     let house = Plan::new(&issuer.url, &[&format!("http://{}", server.address)]).policy("10-rules.yaml", RULES).start().await;
-    let (mut wrong, mut count) = (String::new(), 0);
+    let (tokens, mut wrong, mut count) = (Tokens::of(&issuer), String::new(), 0);
     for way in permitted() {
         let Want::Sent(sent) = &way.want else { continue };
         let writes = sent.parameters.iter().all(|(name, _)| *name != "readonly");
-        let token = issuer.token().groups(&[way.group]).make();
         let meant = async |answer: Answer| Meant(answer.status, answer.text(), if writes { server.written().await } else { String::new() });
         if writes {
             server.emptied().await;
@@ -144,7 +143,7 @@ async fn means_the_same(server: &Server) {
             server.emptied().await;
         }
         let mut caller = Caller::plain(house.http()).await;
-        caller.send(way.raw.with_token(&token)).await;
+        caller.send(way.raw.with_token(tokens.of_group(way.group))).await;
         let through = meant(caller.answer().await).await;
         let right = match reference.0 {
             200 => through == reference,

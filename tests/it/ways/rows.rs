@@ -166,6 +166,9 @@ fn names() -> Vec<Way> {
     for name in ["Database", "DEFAULT_FORMAT", "PARAM_x", "Decompress", "Session_Id"] {
         ways.push(unknown(to(10, &format!("/?query=SELECT 1&{name}=x")), "is not passed on"));
     }
+    ways.push(read(10, Raw::post("/?database=default&session_id=ways&query_id=x").body(PUB), PUB));
+    // In front of a statement it is a blank, today.
+    ways.push(read(11, to(11, "/?query=%EF%BB%BFSELECT a FROM pub").1, PUB).not_old());
     for name in ["%EF%BB%BFquery", "%ef%bb%bfquery"] {
         ways.push(unknown(to(11, &format!("/?{name}={SECRET}")), "query"));
         ways.push(unknown(to(11, &format!("/?query=SELECT 1&{name}={SECRET}")), "query"));
@@ -507,10 +510,21 @@ fn lengths() -> Vec<Way> {
     ways.push(refused(30, waits, 400, "parameter-not-allowed", "input_format_max_block_wait_ms").by("engineers"));
     let long = [&spaces(262_145)[..], b", (SELECT s FROM sec.secret)"].concat();
     ways.push(refused(30, Raw::post("/?query=SELECT 1").body(&long), 413, "statement-too-long", "262144"));
-    // Behind the head in the address these are data, for ClickHouse too: it reads no statement of that length.
-    let data = [&spaces(1024 * 1024)[..], b"SETTINGS a=1 \t1\n"].concat();
-    let sent = [b"INSERT INTO log FORMAT TabSeparated\n", &data[..]].concat();
-    ways.push(insert(30, Raw::post(into).body(&data), sent).framed(true).not_old().not_today());
+    // Blanks and comments before data may be as long as a statement, wherever the head is.
+    let head = "INSERT INTO log FORMAT TabSeparated";
+    for blanks in [spaces(1024 * 1024), [b"/*", &spaces(1024 * 1024)[..], b"*/"].concat(), [b"--", &spaces(1024 * 1024)[..], b"\n"].concat()] {
+        let data = [&blanks[..], b"SETTINGS a=1 \t1\n"].concat();
+        let whole = [head.as_bytes(), b"\n", &data].concat();
+        let no = |raw: Raw| refused(30, raw, 413, "statement-too-long", "262144").by("engineers");
+        ways.push(no(Raw::post(into).body(&data)));
+        ways.push(no(Raw::post(into).header("Content-Encoding: gzip").body(gzip(&data))));
+        ways.push(no(Raw::post("/").body(&whole)));
+        ways.push(no(Raw::post("/").header("Content-Encoding: gzip").body(gzip(&whole))));
+    }
+    let data = [&spaces(200_000)[..], b"\t1\n"].concat();
+    let sent = [head.as_bytes(), b"\n", &data].concat();
+    ways.push(insert(30, Raw::post(into).body(&data), &sent).framed(true).not_old().not_today());
+    ways.push(insert(30, Raw::post("/").body(&sent), &sent).framed(true).not_old().not_today());
     ways.push(insert(30, Raw::post(into).body(rows), format!("INSERT INTO log FORMAT TabSeparated\n{rows}")).framed(true));
     let values = Raw::post("/?query=INSERT INTO log VALUES").body("(1,'one'),(2,'two')");
     ways.push(insert(30, values, "INSERT INTO log VALUES\n(1,'one'),(2,'two')").framed(true));
@@ -674,6 +688,10 @@ fn targets() -> Vec<Way> {
     for method in ["PUT", "POST", "PATCH"] {
         ways.push(unknown(41, Raw::by(method, "/default/pub.CSV").body("9,x\n")));
     }
+    for number in [34, 38, 39, 41, 44] {
+        ways.push(read(number, Raw::post("/").body("SELECT * FROM pub"), "SELECT * FROM pub"));
+    }
+    ways.push(read(40, Raw::get("/?query=SELECT a FROM pub&cancel_http_readonly_queries_on_client_close=1"), PUB).not_old());
     ways.push(refused(42, Raw::get("/?"), 400, "empty-statement", "no statement"));
     ways.push(read(42, Raw::post("/?").body(PUB), PUB));
     let upgrade = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="];
