@@ -9,6 +9,8 @@ mod credential;
 mod diagnosis;
 mod explain;
 mod fetch;
+#[cfg(keyhouse_fuzz)]
+pub mod fuzzing;
 mod issuer;
 mod json;
 mod keys;

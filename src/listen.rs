@@ -3,6 +3,8 @@
 mod body;
 mod connection;
 mod drain;
+#[cfg(keyhouse_fuzz)]
+pub mod fuzzing;
 mod pace;
 mod tls;
 

@@ -23,6 +23,8 @@ mod canonical;
 mod coding;
 mod data;
 mod form;
+#[cfg(keyhouse_fuzz)]
+pub mod fuzzing;
 mod gather;
 mod grammar;
 mod kept;

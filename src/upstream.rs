@@ -2,6 +2,8 @@
 
 mod answer;
 mod form;
+#[cfg(keyhouse_fuzz)]
+pub mod fuzzing;
 mod node;
 mod outgoing;
 mod settings;

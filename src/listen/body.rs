@@ -8,8 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
+#[cfg(not(keyhouse_fuzz))]
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
+
+#[cfg(keyhouse_fuzz)]
+use super::fuzzing::Incoming;
 
 /// How long an unwanted body is taken.
 const LINGER: Duration = Duration::from_secs(30);
@@ -21,8 +25,8 @@ const NEXT: Duration = Duration::from_secs(5);
 pub struct Arriving(Option<Incoming>);
 
 impl Arriving {
-    pub(super) fn new(incoming: Incoming) -> Self {
-        Self(Some(incoming))
+    pub(super) fn new(incoming: impl Into<Incoming>) -> Self {
+        Self(Some(incoming.into()))
     }
 
     /// A body without bytes.

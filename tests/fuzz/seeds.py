@@ -50,7 +50,75 @@ def with_parameters():
         yield sql + "".join(f"\0{name}=v{name}" for name in names)
 
 
-SEEDS = {"lexer": statements}
+def few(most):
+    """Some statements, those with data first."""
+    texts = list(statements())
+    inserts = [text for text in texts if re.match(r"(?i)\s*insert", text)]
+    return (inserts + [text for text in texts if text not in inserts])[:most]
+
+
+def coded_bodies():
+    """Bodies of the tests of src/statement/coding.rs, and texts that the target codes."""
+    source = (ROOT / "src/statement/coding.rs").read_text()
+    order = ["GZIP", "DEFLATE", "BROTLI", "ZSTD", "LZ4", "BLOCK"]
+    for name, digits in re.findall(r'const (\w+): &str = "([0-9a-f\s\\]+)"', source):
+        body = bytes.fromhex(re.sub(r"[\s\\]", "", digits))
+        coding = order.index(name.split("_")[0])
+        if coding == 5:
+            # The target makes the block around it: its codec, its length, and what is packed.
+            yield bytes([131, 3, 7, body[16]]) + body[21:23] + body[25:]
+        yield bytes([coding, 3, 7]) + body
+        yield bytes([coding, 250, 0]) + body * 2
+    for text in [b"", b"a", b"row\t1\n" * 40, bytes(range(256))]:
+        yield from (bytes([126 + coding, 5, 1]) + text for coding in range(6))
+
+
+def requests():
+    """What kind it is, how its body is cut, and a statement in the address, in the body, and in both."""
+    rng = random.Random(1)
+    for number, sql in enumerate(few(1200)):
+        sql, kind = sql.encode(), bytes([number % 32, rng.randrange(256)])
+        at = rng.randrange(len(sql) + 1)
+        yield from (kind + b"\0" + sql, kind + sql + b"\0" + b"1\ta\n", kind + sql[:at] + b"\0" + sql[at:])
+    for head in [b"INSERT INTO t VALUES", b"INSERT INTO t FORMAT CSV", b"INSERT INTO db.t (a) FORMAT JSONEachRow "]:
+        for data in [b"", b" ", b"(1, 'x')", b"1,2\n3,4\n", b"SETTINGS a = 1 (1)", b"\xff\xfe\x00", b'{"a": 1}\n\n{"a": 2}', b"-- x\n1", b"/* x */ set"]:
+            yield from (bytes([kind, 9]) + head + b"\0" + data for kind in range(16))
+            yield from (bytes([kind, 9]) + b"\0" + head + b"\n" + data for kind in range(16))
+
+
+def forms():
+    """How the body is cut, and fields and tables in forms."""
+    field = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
+    table = b'--x\r\nContent-Disposition: form-data; name="%s"; filename="%s"\r\nContent-Type: text/csv\r\n\r\n%s\r\n'
+    one = field % (b"a_structure", b"id UInt64, `n m` Array(String)") + table % (b"a", b"a.tsv", b"1\t[]\n")
+    two = field % (b"b_format", b"CSV") + field % (b"b_types", b"UInt8, Enum8('x' = 1)") + table % (b"b", b"", b"1,x\r\n")
+    for sql in [b"SELECT * FROM a, b WHERE n = {n:String}", *(text.encode() for text in few(300))]:
+        query = field % (b"query", sql)
+        for parts in [query, query + one, two + query + field % (b"param_n", b"x\ty") + one]:
+            yield b"\5\0" + parts + b"--x--\r\n"
+        yield b"\7" + sql + b"\0" + one + two + b"--x--"
+    yield b"\7SELECT 1\0--x--"
+
+
+def addresses():
+    yield from ["", "query=SELECT+1", "qu%65ry=SELECT+%27a%2Bb%27&database=sales&default_format=JSON", "query=%zz", "a=b;c=d"]
+    yield from ["session_id=a&query_id=b&wait_end_of_query=1&date_time_input_format=best_effort", "param_a=1&param_b=&param_a_b=%c3%a4"]
+    yield from ["decompress=1&query=", "decompress=false", "a_structure=x+Int8&a_format=CSV&b_types=Int8", "cast_string_to_dynamic_use_inference=1"]
+
+
+def data():
+    yield from ["", " ", "1,2\n", "(1, 'x')", '{"a": 1}', "SETTINGS a = 1 (1)", "settings", "set", "Settingsx", "/* x */ SETTINGS a", "-- x\nSETTINGS a"]
+    yield from ["#!x\n 1", "# x\n", "\u00a0SETTINGS", "\ufeffsettings a", "$a$ x $a$", "'", "1.", "--", "/", "<", "\0SETTINGS", b"\xffSETTINGS", b" \xe2\x80"]
+
+
+SEEDS = {
+    "lexer": statements,
+    "decoders": coded_bodies,
+    "gather": requests,
+    "form": forms,
+    "address": addresses,
+    "data_begins": data,
+}
 
 
 def main():

@@ -1,5 +1,7 @@
 //! What the targets share: how an input is taken apart, and how a stack overflow leaves its input behind.
 
+pub mod bodies;
+
 use keyhouse::statement::Parameters;
 
 /// A statement, and the parameters of its request: `text`, or `text NUL name=value NUL name=value ...`.
