@@ -10,7 +10,7 @@
 //!   before 25.8) are not known to all: each is written in the one form that every version reads;
 //! - a word with `$` may end there for older lexers: such words are quoted, and parameters with `$` in their names refused;
 //! - SETTINGS behind FORMAT of an INSERT are settings before 22.4 and where `allow_settings_after_format_in_insert` is
-//!   set, and data for the others: refused;
+//!   set, PARALLEL WITH is a part of the statement for 26.9, and both are data for the others: refused;
 //! - what a common table expression's name means in its own body, in a body before it, in a second arm or below another of
 //!   the same name differs by version and by `enable_global_with_statement` (which is sent as 1): where any could take it
 //!   for the table of that name, it counts as both;

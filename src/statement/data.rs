@@ -135,11 +135,11 @@ impl Data {
         self.turn.clone()
     }
 
-    /// Data that may go on. It reads as much of the body as it takes to see that no SETTINGS stand at its beginning, which are none of the data for
-    /// servers before 22.4. Call it when the statement is permitted: a caller who waits for `100 Continue` is told a no without.
+    /// Data that may go on. It reads as much of the body as it takes to see that neither SETTINGS nor PARALLEL WITH stand at its
+    /// beginning, which are none of the data for some servers. Call it when the statement is permitted: a caller who waits for `100 Continue` is told a no without.
     ///
     /// # Errors
-    /// 400 where SETTINGS stand there or the body cannot be read, 408 where it does not come in time, 413 where it is too long
+    /// 400 where they stand there or the body cannot be read, 408 where it does not come in time, 413 where it is too long
     /// or nothing but blanks and comments come.
     pub async fn begins(mut self) -> Result<Self, Refusal> {
         if self.size_hint().lower() > self.most {
@@ -158,7 +158,7 @@ impl Data {
                 // Each look reads from the beginning, so what it reads doubles until the next.
                 next_look = 2 * seen.len();
                 match grammar::data_begins(most.unwrap_or(&seen), ended) {
-                    Begins::Settings => return Err(settings_in_data()),
+                    Begins::Statement => return Err(statement_in_data()),
                     Begins::Unknown if most.is_some() => return Err(nothing_yet(longest)),
                     Begins::Unknown if !ended => {}
                     Begins::Data | Begins::Unknown => break,
@@ -242,10 +242,10 @@ fn too_much(most: u64) -> Refusal {
     Refusal::new(Reason::BodyTooLarge, format!("The data is longer than {most} bytes (limits.max_insert_bytes); send it in several INSERTs."))
 }
 
-fn settings_in_data() -> Refusal {
+fn statement_in_data() -> Refusal {
     Refusal::new(
         Reason::NotUnderstood,
-        "The data begins with SETTINGS, which old servers take for a part of the statement; SETTINGS stand before FORMAT and VALUES.",
+        "The data begins with SETTINGS or PARALLEL WITH, which some servers take for a part of the statement; SETTINGS stand before FORMAT and VALUES.",
     )
 }
 

@@ -48,11 +48,11 @@ pub fn address(query: &str, form: bool) -> Result<Address, Refusal> {
     Address::read(Some(query), form)
 }
 
-/// Whether data begins with SETTINGS, where that is known.
-pub fn begins_with_settings(data: &[u8], ended: bool) -> Option<bool> {
+/// Whether data begins with what is none, where that is known.
+pub fn begins_with_no_data(data: &[u8], ended: bool) -> Option<bool> {
     match grammar::data_begins(data, ended) {
         grammar::Begins::Data => Some(false),
-        grammar::Begins::Settings => Some(true),
+        grammar::Begins::Statement => Some(true),
         grammar::Begins::Unknown => None,
     }
 }

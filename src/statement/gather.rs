@@ -227,7 +227,7 @@ fn look(text: &[u8], longest: usize, read: impl Fn(&str) -> Option<Fact>) -> Loo
         Begins::Data => Look::Found(Box::new(fact)),
         // Where that is more than a statement may have, it is too long: old servers may find SETTINGS behind it.
         Begins::Unknown => Look::After(behind.len().max(1)),
-        Begins::Settings => Look::After(text.len()),
+        Begins::Statement => Look::After(text.len()),
     }
 }
 

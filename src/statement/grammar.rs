@@ -136,8 +136,8 @@ fn a_statement_follows(format: &str, data: &str) -> bool {
 pub(super) enum Begins {
     /// What is data for every version.
     Data,
-    /// SETTINGS, which are a part of the statement for servers before 22.4.
-    Settings,
+    /// What some servers take for a part of the statement, see [`NO_DATA`].
+    Statement,
     /// Too little of it is here.
     Unknown,
 }
@@ -150,27 +150,38 @@ pub(super) fn data_begins(bytes: &[u8], ended: bool) -> Begins {
             (bytes.get(..error.valid_up_to()).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default(), error.error_len().is_none())
         }
     };
-    let mut lexer = Lexer::new(text);
-    let token = loop {
-        let token = lexer.next_token();
-        if token.kind.is_significant() {
-            break token;
-        }
-    };
-    let shown = text.get(token.start as usize..token.end as usize).unwrap_or_default();
-    // What stands at the end may go on: a word, a comment, what becomes one with the next byte.
-    let may_go_on = more && token.end as usize == text.len();
-    match token.kind {
-        Kind::BareWord if shown.eq_ignore_ascii_case(SETTINGS) && !may_go_on => Begins::Settings,
-        Kind::BareWord if may_go_on && SETTINGS.get(..shown.len()).is_some_and(|start| start.eq_ignore_ascii_case(shown)) => Begins::Unknown,
-        Kind::BareWord => Begins::Data,
-        Kind::EndOfStream | Kind::ErrorMultilineCommentIsNotClosed if more => Begins::Unknown,
-        _ if may_go_on && shown.len() <= 2 => Begins::Unknown,
-        _ => Begins::Data,
-    }
+    let begins = NO_DATA.map(|keyword| begins_with(text, more, keyword));
+    let is = |wanted| begins.iter().find(|begins| **begins == wanted).copied();
+    is(Begins::Statement).or_else(|| is(Begins::Unknown)).unwrap_or(Begins::Data)
 }
 
-const SETTINGS: &str = "SETTINGS";
+fn begins_with(text: &str, more: bool, keyword: &str) -> Begins {
+    let mut lexer = Lexer::new(text);
+    for word in keyword.split(' ') {
+        let token = loop {
+            let token = lexer.next_token();
+            if token.kind.is_significant() {
+                break token;
+            }
+        };
+        let shown = text.get(token.start as usize..token.end as usize).unwrap_or_default();
+        // What stands at the end may go on: a word, a comment, what becomes one with the next byte.
+        let may_go_on = more && token.end as usize == text.len();
+        match token.kind {
+            Kind::BareWord if shown.eq_ignore_ascii_case(word) && !may_go_on => {}
+            Kind::BareWord if may_go_on && word.get(..shown.len()).is_some_and(|start| start.eq_ignore_ascii_case(shown)) => return Begins::Unknown,
+            Kind::BareWord => return Begins::Data,
+            Kind::EndOfStream | Kind::ErrorMultilineCommentIsNotClosed if more => return Begins::Unknown,
+            _ if may_go_on && shown.len() <= 2 => return Begins::Unknown,
+            _ => return Begins::Data,
+        }
+    }
+    Begins::Statement
+}
+
+/// What stands behind FORMAT or VALUES and is a part of the statement: SETTINGS for servers before 22.4 and where
+/// `allow_settings_after_format_in_insert` is set, and another statement behind PARALLEL WITH for 26.9.
+const NO_DATA: [&str; 2] = ["SETTINGS", "PARALLEL WITH"];
 
 /// A list of names and types and nothing else, written anew.
 pub(super) fn structure(text: &str) -> Option<String> {
@@ -404,10 +415,10 @@ mod tests {
             ("(1)", Begins::Data, Begins::Data),
             ("(", Begins::Unknown, Begins::Data),
             ("1,", Begins::Data, Begins::Data),
-            ("settings a=1", Begins::Settings, Begins::Settings),
-            (" -- x\n\tSETTINGS\n", Begins::Settings, Begins::Settings),
-            ("/* ( */SETTINGS ", Begins::Settings, Begins::Settings),
-            ("SETTINGS", Begins::Unknown, Begins::Settings),
+            ("settings a=1", Begins::Statement, Begins::Statement),
+            (" -- x\n\tSETTINGS\n", Begins::Statement, Begins::Statement),
+            ("/* ( */SETTINGS ", Begins::Statement, Begins::Statement),
+            ("SETTINGS", Begins::Unknown, Begins::Statement),
             ("SETT", Begins::Unknown, Begins::Data),
             ("SETTLE", Begins::Data, Begins::Data),
             ("SETTINGSX", Begins::Data, Begins::Data),
@@ -425,7 +436,7 @@ mod tests {
         }
         assert_eq!(data_begins(b"\xff", false), Begins::Data);
         assert_eq!(data_begins(b"SETT\xffINGS", false), Begins::Data);
-        assert_eq!(data_begins(b"SETTINGS\xff", false), Begins::Settings);
+        assert_eq!(data_begins(b"SETTINGS\xff", false), Begins::Statement);
         assert_eq!(data_begins(b"\xe2\x80", false), Begins::Unknown, "it may become a blank");
     }
 
@@ -462,6 +473,31 @@ mod tests {
             "INSERT INTO t FORMAT Values SETTINGS a = 1 (1)",
         ] {
             assert!(read(sql).is_err(), "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_data_is_what_the_whole_says() {
+        for (data, begins) in [
+            ("", Begins::Data),
+            ("1,2", Begins::Data),
+            (" settings a = 1", Begins::Statement),
+            ("SETTINGSa", Begins::Data),
+            ("/* x */ SETTINGS\n", Begins::Statement),
+            ("PARALLEL WITH DROP TABLE x", Begins::Statement),
+            ("parallel -- x\n/**/ with\n", Begins::Statement),
+            ("parallel -- x\n/**/ without\n", Begins::Data),
+            ("parallel - with", Begins::Data),
+            ("PARALLEL,WITH\n", Begins::Data),
+            ("'SETTINGS'", Begins::Data),
+        ] {
+            assert_eq!(data_begins(data.as_bytes(), true), begins, "{data}");
+            for end in 0..data.len() {
+                let so_far = data_begins(data.as_bytes().get(..end).unwrap(), false);
+                assert!(so_far == Begins::Unknown || so_far == begins, "{so_far:?} of the first {end} of {data}");
+            }
+            let read = read(&format!("INSERT INTO t FORMAT CSV\n{data}"), &Parameters::new(), Values::Data);
+            assert_eq!(read.is_ok(), begins == Begins::Data, "{data}");
         }
     }
 }

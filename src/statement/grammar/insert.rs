@@ -6,7 +6,7 @@ use super::super::Values;
 use super::super::lexer::Kind;
 use super::super::reach::{Name, Via};
 use super::cursor::{Cursor, Parsed, Touch};
-use super::{Effect, Is};
+use super::{Effect, Is, NO_DATA};
 
 impl Cursor<'_> {
     /// `INSERT INTO [TABLE] target [(columns)] [SETTINGS ...]` and where the rows come from. Behind VALUES and FORMAT
@@ -103,10 +103,10 @@ impl Cursor<'_> {
         self.insert_data(values)
     }
 
-    /// Servers before 22.4, and `allow_settings_after_format_in_insert`, read settings here; others read data.
+    /// Some servers read more of the statement here, others data.
     fn insert_data(&mut self, values: bool) -> Parsed {
-        if self.at_word("SETTINGS") {
-            return self.expected("data that does not begin with SETTINGS, which stands before FORMAT and VALUES");
+        if NO_DATA.iter().any(|keyword| self.at_word(keyword)) {
+            return self.expected("data that begins neither with SETTINGS, which stands before FORMAT and VALUES, nor with PARALLEL WITH");
         }
         if values && self.values == Values::Expressions {
             return self.insert_tuples();
