@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use super::Effect;
 use super::address::Address;
 use super::coding::Coding;
 use super::data::{CODED_TIMES, Data};
@@ -166,8 +167,7 @@ pub(super) async fn text(
         return Err(too_long_a_statement(limits));
     }
     if let Some(fact) = could_be_an_insert(query.as_bytes()).then(|| read(&format!("{query}\n"))).flatten()
-        && let Some(at) = fact.statement.data()
-        && query.get(at..).is_none_or(|rest| rest.trim().is_empty())
+        && ends_before_its_data(query, &fact)
     {
         let text = Bytes::copy_from_slice(query.as_bytes());
         return Ok(Gathered { text, fact: Some(fact), data: Some(Data::as_it_comes(pieces, limits)) });
@@ -220,7 +220,7 @@ fn look(text: &[u8], longest: usize, read: impl Fn(&str) -> Option<Fact>) -> Loo
     let Some(fact) = could_be_an_insert(head).then(|| read(readable(head))).flatten() else {
         return Look::After(text.len());
     };
-    let Some(behind) = fact.statement.data().and_then(|at| text.get(at..)) else {
+    let Some(behind) = data_of(&fact).and_then(|at| text.get(at..)) else {
         return Look::After(text.len());
     };
     match grammar::data_begins(behind, false) {
@@ -229,6 +229,18 @@ fn look(text: &[u8], longest: usize, read: impl Fn(&str) -> Option<Fact>) -> Loo
         Begins::Unknown => Look::After(behind.len().max(1)),
         Begins::Statement => Look::After(text.len()),
     }
+}
+
+/// Where data begins that goes on unread: that of an INSERT alone. Behind one that is explained SQL may follow again.
+fn data_of(fact: &Fact) -> Option<usize> {
+    fact.statement.data().filter(|_| fact.statement.effect() == Effect::Insert)
+}
+
+/// Whether all data of a statement is still to come. ClickHouse skips blanks and one line feed before it, which is the one
+/// that joins the body; a line feed before that one is data.
+fn ends_before_its_data(query: &str, fact: &Fact) -> bool {
+    let rest = data_of(fact).and_then(|at| query.as_bytes().get(at..));
+    rest.is_some_and(|rest| rest.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\x0c')))
 }
 
 /// The text up to the first byte that is not UTF-8: data may hold any.
@@ -276,4 +288,40 @@ fn too_long_a_statement(limits: &Limits) -> Refusal {
         Reason::StatementTooLong,
         format!("The statement is longer than {} bytes (limits.statement_size); send less at once.", limits.statement_size),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic, reason = "tests fail by panicking")]
+    use super::super::{Kept, Parameters, Reader, Values};
+    use super::*;
+    use crate::config::StatementForm;
+
+    #[test]
+    fn a_body_goes_on_unread_only_behind_the_bare_head_of_an_insert() {
+        let kept = Kept::new();
+        let reader = Reader { kept: &kept, values: Values::Data, form: StatementForm::Masked };
+        for (query, bare) in [
+            ("INSERT INTO t VALUES", true),
+            ("INSERT INTO t FORMAT TSV \t", true),
+            ("INSERT INTO t FORMAT TSV\n", false),
+            ("INSERT INTO t FORMAT TSV \u{a0}", false),
+            ("INSERT INTO t FORMAT TSV 1", false),
+            ("INSERT INTO t SELECT 1", false),
+            ("EXPLAIN INSERT INTO t VALUES", false),
+            ("EXPLAIN AST INSERT INTO t FORMAT CSV", false),
+        ] {
+            let fact = reader.fact(&format!("{query}\n"), &Parameters::new()).unwrap_or_else(|refusal| panic!("{}", refusal.says()));
+            assert_eq!(ends_before_its_data(query, &fact), bare, "{query}");
+        }
+    }
+
+    #[test]
+    fn what_is_explained_is_read_to_its_end() {
+        let kept = Kept::new();
+        let reader = Reader { kept: &kept, values: Values::Data, form: StatementForm::Masked };
+        let read = |text: &str| reader.fact(text, &Parameters::new()).ok();
+        assert!(look(b"INSERT INTO t VALUES (1)", 100, read).is_some());
+        assert!(look(b"EXPLAIN INSERT INTO t VALUES (1)", 100, read).is_none());
+    }
 }
