@@ -307,12 +307,16 @@ fn digest(text: &[u8]) -> [u8; 32] {
     bytes
 }
 
-/// Reads a statement from text alone, as the gate does after gathering it. `parameters` are the values of `{name:Type}`.
+/// Reads a statement from text alone, as the gate does after gathering it, and as a client does, for whom a statement may
+/// end before its text: the gate never has all of an INSERT's data. `parameters` are the values of `{name:Type}`.
 ///
 /// # Errors
 /// 400 with what could not be read.
 pub fn read(text: &str, parameters: &Parameters) -> Result<Statement, Refusal> {
-    read_as(text, parameters, Values::Data)
+    let statement = read_as(text, parameters, Values::Data)?;
+    let data = statement.data().and_then(|at| text.get(at..)).unwrap_or_default();
+    let follows = statement.reach().format.as_deref().is_some_and(|format| grammar::a_statement_follows(format, data));
+    if follows { Err(several()) } else { Ok(statement) }
 }
 
 fn read_as(text: &str, parameters: &Parameters, values: Values) -> Result<Statement, Refusal> {
@@ -322,9 +326,13 @@ fn read_as(text: &str, parameters: &Parameters, values: Values) -> Result<Statem
             Reason::EmptyStatement,
             "There is no statement, or only comments, spaces and semicolons; send one as the body or as the address parameter `query`.",
         )),
-        Err(Problem::Several) => Err(Refusal::new(Reason::SeveralStatements, "One request carries one statement; send the next one on its own.")),
+        Err(Problem::Several) => Err(several()),
         Err(Problem::Unread(says)) => Err(Refusal::new(Reason::NotUnderstood, says)),
     }
+}
+
+fn several() -> Refusal {
+    Refusal::new(Reason::SeveralStatements, "One request carries one statement; send the next one on its own.")
 }
 
 /// The tokens of a text and the bytes that each covers, by the names of ClickHouse's function `tokenizeQuery`: for tools
@@ -337,4 +345,18 @@ pub fn tokens(text: &str) -> Vec<(&'static str, Range<usize>)> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pasted_script_is_told_of_a_whole_text_alone() {
+        let parameters = Parameters::new();
+        let pasted = "INSERT INTO t FORMAT JSONEachRow {}\n\nSELECT 1";
+        assert_eq!(read(pasted, &parameters).map_err(|refusal| refusal.reason()).err(), Some(Reason::SeveralStatements));
+        // The same may come to the gate in pieces, of which it reads the first.
+        assert!(read_as(pasted, &parameters, Values::Data).is_ok());
+    }
 }

@@ -109,12 +109,8 @@ pub(super) fn read(text: &str, parameters: &Parameters, values: Values) -> Resul
     let canonical = canonical::write(text, cursor.taken(), &replaced);
     let masked = canonical::masked(text, cursor.taken());
     let (data, comments) = (cursor.has_data().then_some(end), cursor.comments_before(end));
-    match data {
-        None => cursor.ends()?,
-        Some(at) if reach.format.as_deref().is_some_and(|format| a_statement_follows(format, text.get(at..).unwrap_or_default())) => {
-            return Err(Problem::Several);
-        }
-        Some(_) => {}
+    if data.is_none() {
+        cursor.ends()?;
     }
     let (tokens, deepest) = (cursor.taken().len(), cursor.deepest_brackets());
     Ok(Read { effect: is.effect, kind: is.node, reach, canonical, masked, data, comments, tokens, deepest, values_read: cursor.values_read })
@@ -122,7 +118,7 @@ pub(super) fn read(text: &str, parameters: &Parameters, values: Values) -> Resul
 
 /// Whether a statement was pasted behind the data of an INSERT: where the data is JSON, an empty line and a word end it for
 /// ClickHouse's clients, which run what follows, and break it for its servers.
-fn a_statement_follows(format: &str, data: &str) -> bool {
+pub(super) fn a_statement_follows(format: &str, data: &str) -> bool {
     let is_json = format.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("json"));
     let is_word = |line: &str| {
         let word = line.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
