@@ -321,7 +321,7 @@ mod tests {
         let kept = Kept::new();
         let reader = Reader { kept: &kept, values: Values::Data, form: StatementForm::Masked };
         let read = |text: &str| reader.fact(text, &Parameters::new()).ok();
-        assert!(look(b"INSERT INTO t VALUES (1)", 100, read).is_some());
-        assert!(look(b"EXPLAIN INSERT INTO t VALUES (1)", 100, read).is_none());
+        assert!(matches!(look(b"INSERT INTO t VALUES (1)", 100, read), Look::Found(_)));
+        assert!(matches!(look(b"EXPLAIN INSERT INTO t VALUES (1)", 100, read), Look::After(_)));
     }
 }

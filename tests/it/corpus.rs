@@ -168,6 +168,16 @@ fn a_number_without_the_digits_of_its_exponent_is_none() {
     }
 }
 
+#[test]
+fn a_privilege_has_no_dollar_sign() {
+    for sql in ["REVOKE a$b ON c FROM d", "GRANT SELECT, x$ ON t TO u"] {
+        assert!(statement::read(sql, &Parameters::new()).is_err(), "{sql}");
+    }
+    let read =
+        statement::read("GRANT SELECT(a), ALTER UPDATE ON t TO `u$`", &Parameters::new()).unwrap_or_else(|refusal| panic!("{}", refusal.says()));
+    assert_eq!(changed(&read), None);
+}
+
 /// The other reader's trees need the stack that threads of the gate have.
 fn with_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     std::thread::Builder::new().stack_size(STACK).spawn(work).unwrap().join().unwrap()

@@ -117,7 +117,8 @@ impl Cursor<'_> {
     fn privilege(&mut self) -> Parsed<Option<&'static str>> {
         let other = OF_OTHERS.iter().find(|(words, _)| self.at_word(words)).map(|(_, what)| *what);
         let begins = self.position();
-        while self.kind() == Kind::BareWord && !["ON", "TO", "FROM"].iter().any(|word| self.at_word(word)) {
+        // A word with `$` would be written in quotes, and no privilege has one.
+        while self.kind() == Kind::BareWord && !self.word_at(0).contains('$') && !["ON", "TO", "FROM"].iter().any(|word| self.at_word(word)) {
             self.advance();
         }
         if self.position() == begins {
