@@ -1,9 +1,12 @@
 //! A form (`multipart/form-data`): the statement, values of its parameters, and tables that are uploaded with it.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::HeaderName;
+use http_body::{Body, Frame};
 use http_body_util::BodyDataStream;
 use multer::{Constraints, Field, Multipart, SizeLimit};
 
@@ -85,7 +88,7 @@ pub enum Columns {
 /// Reads a form within `limits.form_size`. The statement and its parameters are added to the address.
 pub(super) async fn read(body: Arriving, boundary: String, address: &mut Address, limits: &Limits) -> Result<Vec<Upload>, Refusal> {
     let sizes = SizeLimit::new().whole_stream(limits.form_size as u64);
-    let mut form = Multipart::with_constraints(BodyDataStream::new(body), boundary, Constraints::new().size_limit(sizes));
+    let mut form = Multipart::with_constraints(BodyDataStream::new(EndsAlone::new(body)), boundary, Constraints::new().size_limit(sizes));
     let mut files: Vec<(String, Bytes)> = Vec::new();
     let mut parts = 0;
     while let Some(part) = form.next_field().await.map_err(|error| broken(error, limits))? {
@@ -110,6 +113,39 @@ pub(super) async fn read(body: Arriving, boundary: String, address: &mut Address
             format!("`{}` belongs to no table of the form; in forms `query`, `param_...` and what describes tables are read.", name.escape_debug()),
         )),
         None => Ok(uploads),
+    }
+}
+
+/// A body whose end is told on its own, never together with its last piece: multer looks for the first boundary only in
+/// what came before, and an end that comes with the rest is one too early for it.
+struct EndsAlone<B> {
+    body: B,
+    piece_came: bool,
+    ended: bool,
+}
+
+impl<B> EndsAlone<B> {
+    fn new(body: B) -> Self {
+        Self { body, piece_came: false, ended: false }
+    }
+}
+
+impl<B: Body + Unpin> Body for EndsAlone<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        self.ended = matches!(polled, Poll::Ready(None));
+        if self.ended && self.piece_came {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.piece_came = matches!(polled, Poll::Ready(Some(_)));
+        polled
     }
 }
 
@@ -177,4 +213,35 @@ fn broken(error: multer::Error, limits: &Limits) -> Refusal {
 
 fn malformed(says: String) -> Refusal {
     Refusal::new(Reason::MalformedBody, says)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+
+    /// One piece, which is not there when it is first asked for.
+    struct Late(Option<Bytes>, bool);
+
+    impl Body for Late {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            if !std::mem::replace(&mut self.1, true) {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(self.0.take().map(|piece| Ok(Frame::data(piece))))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_form_that_comes_between_two_looks_is_read() {
+        let body = Late(Some(Bytes::from_static(b"--x\r\nContent-Disposition: form-data; name=\"query\"\r\n\r\nSELECT 1\r\n--x--\r\n")), false);
+        let mut form = Multipart::new(BodyDataStream::new(EndsAlone::new(body)), "x");
+        let part = form.next_field().await.unwrap().unwrap();
+        assert_eq!(part.text().await.unwrap(), "SELECT 1");
+        assert!(form.next_field().await.unwrap().is_none());
+    }
 }
