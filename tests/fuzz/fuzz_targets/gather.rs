@@ -62,16 +62,25 @@ fn is_as_joined(query: &str, plain: &[u8], body: &[u8], outcome: Result<Outcome,
     };
     let (read, outcome) = match (read, outcome) {
         (Ok(read), Ok(outcome)) => (read, outcome),
+        // What ends in the middle of a word is not understood either.
+        (Err(_), Err(_)) if !is_utf8 => return,
         (read, outcome) => return assert_eq!(read.err(), outcome.err(), "the joined text is refused otherwise"),
     };
     assert_eq!(outcome.canonical, read.canonical(), "another statement");
     let Some(at) = read.data() else { return assert_eq!(outcome.data, None, "data of nothing") };
     let (codings, data) = outcome.data.expect("data");
+    let wanted = without_blanks(&joined[at..]);
     if codings.is_empty() {
-        assert_eq!(String::from_utf8_lossy(&data), String::from_utf8_lossy(&joined[at..]), "other data");
+        assert_eq!(String::from_utf8_lossy(without_blanks(&data)), String::from_utf8_lossy(wanted), "other data");
     } else {
         assert_eq!(data, body, "other data");
         // ClickHouse joins the canonical text, a line feed and the data.
-        assert_eq!(String::from_utf8_lossy(&joined[at..]), String::from_utf8_lossy(&[b"\n", plain].concat()), "other data");
+        assert_eq!(String::from_utf8_lossy(wanted), String::from_utf8_lossy(&[b"\n", plain].concat()), "other data");
     }
+}
+
+/// ClickHouse skips these behind the head, and one line feed.
+fn without_blanks(data: &[u8]) -> &[u8] {
+    let blanks = data.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\x0c')).count();
+    &data[blanks..]
 }
