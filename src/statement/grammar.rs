@@ -311,8 +311,8 @@ impl Cursor<'_> {
         let mut is = self.one_statement()?;
         while self.take("PARALLEL WITH") {
             let next = self.one_statement()?;
-            // Of different effects none may stand for the others.
-            let effect = if next.effect == is.effect { is.effect } else { Effect::Administer };
+            // Of different effects none may stand for the others, and ClickHouse runs nothing beside another that answers.
+            let effect = if next.effect == is.effect && is.effect != Effect::Read { is.effect } else { Effect::Administer };
             is = Is { effect, node: "ParallelWithQuery" };
         }
         Ok(is)

@@ -54,11 +54,13 @@ impl<'a> Cursor<'a> {
         let reaching = reaching::function(&name);
         let kept = reaching.is_some() || self.within_table_function;
         let mut arguments = Arguments::default();
-        let mut distinct = self.arguments(kept.then_some(&mut arguments))?;
+        // For ClickHouse these take expressions alone: `tuple(ALL(x))` calls a function of that name.
+        let qualified = !["tuple", "extract"].contains(&name.as_ref());
+        let mut distinct = self.arguments(kept.then_some(&mut arguments), qualified)?;
         // What stood in the first brackets were parameters, then.
         if self.eat(Kind::OpeningRoundBracket) {
             arguments.clear();
-            distinct = self.arguments(kept.then_some(&mut arguments))?;
+            distinct = self.arguments(kept.then_some(&mut arguments), qualified)?;
         }
         if let Some(reaching) = reaching {
             self.reach_by_call(reaching, &arguments);
@@ -87,9 +89,9 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// What stands within the brackets, and the closing one: whether the arguments are DISTINCT.
-    fn arguments(&mut self, mut ranges: Option<&mut Arguments>) -> Parsed<bool> {
-        let distinct = self.all_or_distinct();
+    /// What stands within the brackets, and the closing one: whether the arguments are DISTINCT, where they may be.
+    fn arguments(&mut self, mut ranges: Option<&mut Arguments>, qualified: bool) -> Parsed<bool> {
+        let distinct = qualified && self.all_or_distinct();
         if self.eat(Kind::ClosingRoundBracket) {
             return Ok(distinct);
         }

@@ -152,8 +152,8 @@ impl<'a> Cursor<'a> {
 
     /// `= ANY (SELECT ...)`, `= ALL (SELECT ...)`, `= SOME (array)`: whether one stood here.
     pub(super) fn quantified(&mut self) -> Parsed<bool> {
-        let any = self.at_word("ANY");
-        if !(any || self.at_word("ALL") || self.at_word("SOME")) || self.kind_at(1) != Kind::OpeningRoundBracket {
+        let (any, all) = (self.at_word("ANY"), self.at_word("ALL"));
+        if !(any || all || self.at_word("SOME")) || self.kind_at(1) != Kind::OpeningRoundBracket {
             return Ok(false);
         }
         let mark = self.mark();
@@ -169,7 +169,7 @@ impl<'a> Cursor<'a> {
             self.back_to(mark);
             return Ok(false);
         }
-        self.function("arrayExists");
+        self.function(if all { "arrayAll" } else { "arrayExists" });
         self.open()?;
         self.expression()?;
         self.close()?;
