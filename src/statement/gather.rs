@@ -220,7 +220,8 @@ fn look(text: &[u8], longest: usize, read: impl Fn(&str) -> Option<Fact>) -> Loo
     let Some(fact) = could_be_an_insert(head).then(|| read(readable(head))).flatten() else {
         return Look::After(text.len());
     };
-    let Some(behind) = data_of(&fact).and_then(|at| text.get(at..)) else {
+    // However it comes in pieces, as much of it is looked at.
+    let Some(behind) = data_of(&fact).and_then(|at| head.get(at..)) else {
         return Look::After(text.len());
     };
     match grammar::data_begins(behind, false) {
@@ -323,5 +324,16 @@ mod tests {
         let read = |text: &str| reader.fact(text, &Parameters::new()).ok();
         assert!(matches!(look(b"INSERT INTO t VALUES (1)", 100, read), Look::Found(_)));
         assert!(matches!(look(b"EXPLAIN INSERT INTO t VALUES (1)", 100, read), Look::After(_)));
+    }
+
+    #[test]
+    fn where_data_begins_is_seen_within_a_statement_or_not_at_all() {
+        let kept = Kept::new();
+        let reader = Reader { kept: &kept, values: Values::Data, form: StatementForm::Masked };
+        let read = |text: &str| reader.fact(text, &Parameters::new()).ok();
+        let text = b"INSERT INTO t VALUES /* x */ (1)";
+        for (longest, found) in [(text.len(), true), (31, true), (30, false), (28, false), (22, false)] {
+            assert_eq!(matches!(look(text, longest, read), Look::Found(_)), found, "{longest}");
+        }
     }
 }
