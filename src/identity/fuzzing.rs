@@ -9,6 +9,6 @@ use crate::listen::Arriving;
 
 /// A request as if its caller were known.
 pub fn identified(head: Parts, body: Arriving) -> Identified {
-    let caller = Caller { provider: String::new(), subject: String::new(), username: String::new(), groups: Vec::new() };
+    let caller = Caller { provider: String::new(), subject: String::new(), username: String::new(), display: None, groups: Vec::new() };
     Identified { caller: Arc::new(caller), head: BareHead::of(head), body }
 }

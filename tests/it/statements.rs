@@ -108,6 +108,8 @@ async fn sql_in_two_places_is_read_as_clickhouse_joins_it() {
         ("/?qu%65ry=SELECT%20s%20FROM%20sec.secret", "", 403, "table-not-allowed"),
         ("/?query=SELECT+s+FROM+sec%2Esecret", "", 403, "table-not-allowed"),
         ("/?database=sec", "SELECT s FROM secret", 403, "table-not-allowed"),
+        // What follows an INSERT that is explained is no data.
+        ("/?query=EXPLAIN%20AST%20INSERT%20INTO%20events%20VALUES", "FORMAT Null SETTINGS select = '1'", 403, "setting-not-allowed"),
     ]
     .map(|(target, body, status, reason)| Case { request: post(target, &token, body), status, reason, says: "" });
     all_are_refused(&house, &recorder, cases.into()).await;
