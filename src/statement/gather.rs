@@ -1,5 +1,11 @@
 //! Where ClickHouse looks for SQL: the `query` parameter, one line feed, the body with its codings undone; or a form's
 //! field `query`. Every other place is refused by name.
+//!
+//! Measured where versions differ, in tests/it/ways: `decompress` is yes for 18.16 where its value does not begin with `0`, and
+//! for 26.9 as `1`, `2`, `t` or `true` in any case; of two values the first counts for 18.16 and the last for 26.9. Of codings
+//! `identity` is an error for both, and `auto`, `none` and nothing are no coding for 26.9. `GET /` with a body is a ping, and
+//! only with a `?` a statement. 26.9 takes two `Transfer-Encoding: chunked` and 18.16 fields of a form for settings. A body
+//! in zstd or lz4 that lacks its last byte is whole for 26.9.
 
 use std::future::poll_fn;
 use std::time::Duration;

@@ -72,7 +72,7 @@ class ClickHouse:
 
     def __exit__(self, *_):
         self.process.stdin.close()
-        self.process.wait(10)
+        self.process.wait(60)
 
     def tree(self, sql):
         """The lines of `EXPLAIN AST`, or nothing where ClickHouse does not take the statement."""
