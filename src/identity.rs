@@ -21,7 +21,6 @@ mod token;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aws_lc_rs::digest;
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use moka::Expiry;
@@ -34,6 +33,7 @@ pub use resource::Resource;
 pub use service_account::KEY_PREFIX;
 
 use crate::config;
+use crate::digest::sha256;
 use crate::listen::{Arrived, Arriving};
 use crate::record::Metrics;
 use crate::refusal::Refusal;
@@ -170,8 +170,7 @@ impl Identities {
         if token.len() > self.longest_token {
             return Err(token::too_large(token.len(), self.longest_token));
         }
-        let mut key = [0; 32];
-        key.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+        let key = sha256(token.as_bytes());
         if let Some(verified) = self.kept.get(&key) {
             if verified.issuer.has_key(&verified.key) && verified.times.fit(verified.issuer.config(), now) {
                 self.metrics.token_cache.with_label_values(&["hit"]).inc();

@@ -11,8 +11,8 @@
 //! | [`policy`] | `Permitted` | a permit for one statement used for another |
 //! | [`upstream`] | `Answer` | a request to ClickHouse that Keyhouse did not write |
 //!
-//! A room may name the rooms before it and never one after. [`record`], [`refusal`], [`config`], [`dial`] and [`clock`]
-//! are shelves: every room may reach them, they name no room. [`start`] builds the house from a config, [`admin`] tells
+//! A room may name the rooms before it and never one after. [`record`], [`refusal`], [`config`], [`dial`], [`digest`] and
+//! [`clock`] are shelves: every room may reach them, they name no room. [`start`] builds the house from a config, [`admin`] tells
 //! how it is, [`cli`] is its front door.
 //!
 //! # Invariants, as absences
@@ -33,6 +33,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dial;
+pub mod digest;
 pub mod gate;
 pub mod identity;
 pub mod listen;

@@ -38,6 +38,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use http::Method;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use gather::{Gathered, Shape};
 use grammar::Problem;
@@ -55,6 +57,7 @@ pub use reach::{Name, Reach, Via};
 pub use witness::Opinion;
 
 use crate::config::{Limits, StatementForm};
+use crate::digest::{hex, sha256};
 use crate::identity::{Caller, Identified};
 use crate::refusal::{Reason, Refusal};
 
@@ -89,8 +92,9 @@ impl Effect {
     }
 }
 
-/// What stands behind VALUES of an INSERT.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What stands behind VALUES of an INSERT, as rules say it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Values {
     /// Data, which goes on unread and which ClickHouse must not take for anything else.
     #[default]
@@ -260,14 +264,14 @@ pub struct Reader<'a> {
 impl Reader<'_> {
     /// What is understood of a text, read now or kept from before.
     fn fact(self, text: &str, parameters: &Parameters) -> Result<Fact, Refusal> {
-        let digest = digest(text.as_bytes());
+        let digest = sha256(text.as_bytes());
         let key = kept::key(&digest, parameters, self.values);
         if let Some(fact) = self.kept.find(&key) {
             return Ok(fact);
         }
         let statement = Arc::new(read_as(text, parameters, self.values)?);
         let data = statement.data().and_then(|at| text.split_at_checked(at));
-        let fact = Fact { opinion: statement.second_opinion(), digest: data.map_or(digest, |(head, _)| self::digest(head.as_bytes())), statement };
+        let fact = Fact { opinion: statement.second_opinion(), digest: data.map_or(digest, |(head, _)| sha256(head.as_bytes())), statement };
         // Data comes but once.
         if data.is_none_or(|(_, data)| data.trim().is_empty()) {
             self.kept.keep(key, fact.clone());
@@ -288,7 +292,7 @@ impl Reader<'_> {
 
     /// What the record shows of it.
     fn shows(self, text: &[u8], fact: Option<&Fact>, seen: &mut Seen) {
-        seen.digest = Some(hex(&fact.map_or_else(|| digest(text), |fact| fact.digest)));
+        seen.digest = Some(hex(&fact.map_or_else(|| sha256(text), |fact| fact.digest)));
         if let Some(fact) = fact {
             seen.comments.clone_from(&fact.statement.read.comments);
             seen.opinion = fact.opinion;
@@ -299,12 +303,6 @@ impl Reader<'_> {
             StatementForm::Digest => None,
         };
     }
-}
-
-fn digest(text: &[u8]) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text).as_ref());
-    bytes
 }
 
 /// Reads a statement from text alone, as the gate does after gathering it, and as a client does, for whom a statement may
@@ -341,10 +339,6 @@ pub fn tokens(text: &str) -> Vec<(&'static str, Range<usize>)> {
     let mut lexer = Lexer::new(text);
     let tokens = std::iter::from_fn(|| Some(lexer.next_token()).filter(|token| token.kind != Kind::EndOfStream));
     tokens.map(|token| (token.kind.name(), token.start as usize..token.end as usize)).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::problems::Problems;
 use super::secret::Secret;
 use super::written;
 pub use super::written::{AudienceClaim, OnFailure, Scalar, Split, StatementForm, TokenType};
+use crate::digest;
 
 /// The whole config. Made by [`check`]; only run it when `check` found no problem.
 #[derive(Debug)]
@@ -441,7 +442,7 @@ impl Checks<'_> {
             self.problems.add(key("groups"), "is empty, so no rule is meant for it; write at least one group");
         }
         let keys = written.keys.iter().filter_map(|text| {
-            let digest = digest_of(text);
+            let digest = text.strip_prefix("sha256:").and_then(digest::read_hex);
             if digest.is_none() {
                 // What stands there may be the key itself, which nothing prints.
                 self.problems.add(
@@ -642,14 +643,4 @@ impl written::BoundClaim {
             Self::AnyOf(values) => values.clone(),
         }
     }
-}
-
-/// The 32 bytes of `sha256:` and 64 hex digits.
-fn digest_of(text: &str) -> Option<[u8; 32]> {
-    let hex = text.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.is_ascii())?;
-    let mut digest = [0; 32];
-    for (byte, at) in digest.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()?;
-    }
-    Some(digest)
 }

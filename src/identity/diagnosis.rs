@@ -13,7 +13,7 @@ use crate::config::{Provider, Scalar, TokenType};
 use crate::refusal::{Reason, Refusal};
 
 /// The first second of the year 10000: no token means a later one.
-const YEAR_10000: f64 = 253_402_300_800.0;
+pub(super) const YEAR_10000: f64 = 253_402_300_800.0;
 
 /// The `typ` headers of access and ID tokens (RFC 9068 2.1); all others belong to something else (RFC 8725 3.11).
 const TOKEN_TYPES: [&str; 3] = ["jwt", "at+jwt", "application/at+jwt"];
@@ -347,7 +347,7 @@ fn seconds(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-fn rfc3339(seconds: f64) -> String {
+pub(super) fn rfc3339(seconds: f64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs_f64(seconds)).to_string()
 }
 

@@ -1,11 +1,12 @@
 //! What a token says and what is made of it, for the person who asks why it does not work.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::{Caller, Identities, Issuer, claims, diagnosis, token};
+use super::diagnosis::{self, YEAR_10000, rfc3339};
+use super::{Caller, Identities, Issuer, claims, token};
 use crate::refusal::Refusal;
 
 /// A token taken apart, and judged as the gate would.
@@ -65,9 +66,9 @@ impl Identities {
 fn shown(name: &str, value: &Value) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let text: String = text.chars().take(200).flat_map(char::escape_debug).collect();
-    match value.as_u64().filter(|_| ["iat", "nbf", "exp"].contains(&name)).and_then(|since| UNIX_EPOCH.checked_add(Duration::from_secs(since))) {
-        // The format ends with the year 9999.
-        Some(time) if time < UNIX_EPOCH + Duration::from_secs(253_402_300_800) => format!("{text} ({})", humantime::format_rfc3339_seconds(time)),
-        Some(_) | None => text,
+    let since = value.as_u64().filter(|_| ["iat", "nbf", "exp"].contains(&name)).map(|since| since as f64);
+    match since.filter(|since| *since < YEAR_10000) {
+        Some(since) => format!("{text} ({})", rfc3339(since)),
+        None => text,
     }
 }

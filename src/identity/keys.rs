@@ -1,6 +1,5 @@
 //! Keys of a provider: read one by one so that an odd member does not cost the others (RFC 7517), parsed once.
 
-use aws_lc_rs::digest;
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{self, ParsedPublicKey, VerificationAlgorithm};
@@ -9,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use super::token::Parsed;
+use crate::digest::sha256;
 use crate::refusal::{Reason, Refusal};
 
 /// Most keys of one set.
@@ -231,9 +231,7 @@ fn key(member: &Value) -> Result<Key, String> {
         .map(|algorithm| Ok((*algorithm, ParsedPublicKey::new(algorithm.verification(), &public)?)))
         .collect::<Result<Vec<_>, aws_lc_rs::error::KeyRejected>>()
         .map_err(|error| format!("is refused ({error})"))?;
-    let mut id = [0; 32];
-    id.copy_from_slice(digest::digest(&digest::SHA256, &public).as_ref());
-    Ok(Key { id, kid, only, ready })
+    Ok(Key { id: sha256(&public), kid, only, ready })
 }
 
 #[cfg(test)]

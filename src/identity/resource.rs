@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Uri;
 use serde::Serialize;
 
-use crate::config::Config;
+use crate::config::{Config, Endpoint};
 use crate::listen::METADATA_PATH;
 use crate::refusal::Realm;
 
@@ -49,5 +49,5 @@ impl Resource {
 }
 
 fn is_address(issuer: &str) -> bool {
-    issuer.parse::<Uri>().is_ok_and(|uri| uri.scheme_str().is_some_and(|scheme| scheme == "https" || scheme == "http") && uri.host().is_some())
+    issuer.parse::<Uri>().is_ok_and(|uri| Endpoint::of(&uri).is_some())
 }

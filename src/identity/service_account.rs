@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use aws_lc_rs::{constant_time, digest};
+use aws_lc_rs::constant_time;
 
 use super::Caller;
 use crate::config::{self, SERVICE_ACCOUNT};
+use crate::digest::sha256;
 use crate::refusal::{Reason, Refusal};
 
 /// How every key begins, so that people and secret scanners know one when they see it.
@@ -32,11 +33,11 @@ impl ServiceAccounts {
     /// # Errors
     /// 401 for a key of nobody or of an account that has expired, 403 from outside of the account's networks.
     pub(super) fn identify(&self, key: &str, from: IpAddr, now: SystemTime) -> Result<Arc<Caller>, Refusal> {
-        let digest = digest::digest(&digest::SHA256, key.as_bytes());
+        let digest = sha256(key.as_bytes());
         let mut found = None;
         for account in &self.0 {
             for known in &account.config.keys {
-                if constant_time::verify_slices_are_equal(known, digest.as_ref()).is_ok() {
+                if constant_time::verify_slices_are_equal(known, &digest).is_ok() {
                     found = Some(account);
                 }
             }
@@ -73,10 +74,9 @@ mod tests {
     use super::*;
 
     fn account(name: &str, keys: &[&str]) -> config::ServiceAccount {
-        let digest = |key: &&str| digest::digest(&digest::SHA256, key.as_bytes()).as_ref().try_into().unwrap();
         config::ServiceAccount {
             name: name.to_owned(),
-            keys: keys.iter().map(digest).collect(),
+            keys: keys.iter().map(|key| sha256(key.as_bytes())).collect(),
             groups: vec!["dashboards".to_owned()],
             networks: Vec::new(),
             expires: None,

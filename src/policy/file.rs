@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::pattern::Pattern;
 use crate::config::{Config, Problems, read_yaml};
@@ -31,20 +31,9 @@ pub struct WrittenRule {
     /// What stands behind VALUES of an INSERT: `data`, so that ClickHouse evaluates nothing in it, or `expressions`, which are
     /// read and judged like the rest of the statement.
     #[serde(default)]
-    pub insert_values: WrittenValues,
+    pub insert_values: Values,
     /// What a refused caller is told besides.
     pub message: Option<String>,
-}
-
-/// What stands behind VALUES.
-#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum WrittenValues {
-    /// Data.
-    #[default]
-    Data,
-    /// Tuples of expressions.
-    Expressions,
 }
 
 /// Whom a rule is meant for: a caller that fits every key that is there.
@@ -205,10 +194,7 @@ fn check(written: WrittenRule, place: &str, config: &Config, problems: &mut Prob
         act_as: written.act_as,
         allow,
         deny,
-        insert_values: match written.insert_values {
-            WrittenValues::Data => Values::Data,
-            WrittenValues::Expressions => Values::Expressions,
-        },
+        insert_values: written.insert_values,
         message: written.message,
     }
 }

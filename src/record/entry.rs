@@ -8,6 +8,8 @@ use std::time::{Instant, SystemTime};
 
 use serde::Serialize;
 
+use crate::digest::hex;
+
 /// A request's name: 128 random bits in hex. It is also the query's id in ClickHouse.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RequestId(String);
@@ -22,7 +24,7 @@ impl RequestId {
             let since = crate::clock::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             bytes = since.as_nanos().to_be_bytes();
         }
-        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(hex(&bytes))
     }
 
     /// As text.

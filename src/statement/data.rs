@@ -136,7 +136,8 @@ impl Data {
     }
 
     /// Data that may go on. It reads as much of the body as it takes to see that neither SETTINGS nor PARALLEL WITH stand at its
-    /// beginning, which are none of the data for some servers. Call it when the statement is permitted: a caller who waits for `100 Continue` is told a no without.
+    /// beginning, which are none of the data for some servers. Call it when the statement is permitted: a caller who waits for
+    /// `100 Continue` is told a no without.
     ///
     /// # Errors
     /// 400 where they stand there or the body cannot be read, 408 where it does not come in time, 413 where it is too long

@@ -157,8 +157,7 @@ fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Refusal> {
     }
 }
 
-/// The SQL as ClickHouse joins it, within `limits.statement_size`. `read` reads a head, and says
-/// nothing where the text is none.
+/// The SQL as ClickHouse joins it, within `limits.statement_size`. `read` reads a head, and says nothing where the text is none.
 pub(super) async fn text(
     head: &BareHead,
     query: &str,

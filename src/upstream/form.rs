@@ -15,10 +15,10 @@ pub(super) struct Form {
 
 impl Form {
     /// What describes a table stands before it: ClickHouse reads a table when its part comes.
-    pub(super) fn new(id: &RequestId, query: &Bytes, values: &[(String, &str)], uploads: &[Upload]) -> Self {
+    pub(super) fn new(id: &RequestId, query: Bytes, values: &[(String, &str)], uploads: &[Upload]) -> Self {
         // 128 random bits, which no caller knows before the content is here.
         let mut form = Self { boundary: format!("keyhouse-{}", id.as_str()), pieces: VecDeque::new() };
-        form.field("query", query.clone());
+        form.field("query", query);
         for (name, value) in values {
             form.field(name, Bytes::copy_from_slice(value.as_bytes()));
         }

@@ -105,16 +105,16 @@ pub(super) fn build(
     }
     parameters.extend(settings.iter().map(|(name, value)| (*name, value.as_str())));
     let values = values(permitted);
-    let canonical = Bytes::copy_from_slice(understood.statement().canonical().as_bytes());
+    let canonical = || Bytes::copy_from_slice(understood.statement().canonical().as_bytes());
     let long = values.iter().map(|(_, value)| value.len()).sum::<usize>() > LONG_VALUES;
     if data.is_none() && (long || !understood.uploads().is_empty()) {
-        let form = Form::new(id, &canonical, &values, understood.uploads());
+        let form = Form::new(id, canonical(), &values, understood.uploads());
         return request(user, node, address(&parameters)?, &form.content_type(), OutgoingBody::Whole(form.into_pieces())).map_err(unbuilt);
     }
     parameters.extend(values.iter().map(|(name, value)| (name.as_str(), *value)));
     match data {
-        None => request(user, node, address(&parameters)?, TEXT, OutgoingBody::Whole(VecDeque::from([canonical]))),
-        Some(data) if data.codings().is_empty() => request(user, node, address(&parameters)?, TEXT, OutgoingBody::Data(canonical, data)),
+        None => request(user, node, address(&parameters)?, TEXT, OutgoingBody::Whole(VecDeque::from([canonical()]))),
+        Some(data) if data.codings().is_empty() => request(user, node, address(&parameters)?, TEXT, OutgoingBody::Data(canonical(), data)),
         Some(data) => {
             parameters.push(("query", understood.statement().canonical()));
             parameters.extend(data.codings().contains(&Coding::Blocks).then_some(("decompress", "1")));

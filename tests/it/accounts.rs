@@ -1,10 +1,9 @@
 //! Service accounts: callers with no person behind them.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::json;
 
 use crate::support::{
-    client::{get, send},
+    client::{basic, get, send},
     house::{Plan, run},
     issuer::Issuer,
     recorder::Recorder,
@@ -30,7 +29,6 @@ async fn a_service_account_is_known_by_its_key_alone_and_within_its_bounds() {
     let (lost, lost_lines) = new_account(&["lost", "--group", "nobodies"]).await;
     let accounts = format!("\n{health_lines}{far_lines}{gone_lines}    expires: 2020-01-01T00:00:00Z\n{lost_lines}");
     let house = Plan::new(&issuer.url, &[&recorder.url]).section("service_accounts", &accounts).log("debug").start().await;
-    let basic = |name: &str, key: &str| format!("Authorization: Basic {}", BASE64_STANDARD.encode(format!("{name}:{key}")));
     let bearer = |key: &str| format!("Authorization: Bearer {key}");
     let ask = |header: &str| get("/?query=SELECT%201", &[header]);
     for header in [bearer(&health), basic("health", &health), basic("default", &health), format!("X-ClickHouse-Key: {health}")] {

@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use base64::{
-    Engine,
-    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD as BASE64},
-};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use serde_json::{Value, json};
 
 use crate::support::{
-    client::{Answer, get, post, send},
+    client::{Answer, basic, get, post, send},
     house::{House, Plan},
     issuer::{Issuer, Page},
     key::Key,
@@ -69,11 +66,6 @@ impl Keys {
 
 fn bearer(what: &'static str, token: impl AsRef<str>, reason: &'static str, says: &'static [&'static str]) -> Case {
     Case { what, request: post("/", token.as_ref(), "SELECT 1"), status: 401, reason, says }
-}
-
-/// A Basic header.
-fn basic(name: &str, secret: &str) -> String {
-    format!("Authorization: Basic {}", BASE64_STANDARD.encode(format!("{name}:{secret}")))
 }
 
 fn arrivals(keys: &Keys) -> Vec<Case> {

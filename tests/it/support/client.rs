@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -152,6 +153,11 @@ pub fn post(target: &str, token: &str, sql: &str) -> String {
 pub fn get(target: &str, headers: &[&str]) -> String {
     let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
     format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n")
+}
+
+/// A Basic header.
+pub fn basic(name: &str, secret: &str) -> String {
+    format!("Authorization: Basic {}", BASE64_STANDARD.encode(format!("{name}:{secret}")))
 }
 
 /// Asks over https, on a connection of its own.
