@@ -166,7 +166,11 @@ impl Identities {
         Ok(Identified { caller, head: BareHead::of(head), body })
     }
 
-    async fn verify(&self, token: &str, now: SystemTime) -> Result<Arc<Caller>, Refusal> {
+    /// Whose token it is, by the kept ones or anew.
+    ///
+    /// # Errors
+    /// Those of [`Identities::identify`] that are about a token.
+    pub async fn verify(&self, token: &str, now: SystemTime) -> Result<Arc<Caller>, Refusal> {
         if token.len() > self.longest_token {
             return Err(token::too_large(token.len(), self.longest_token));
         }
