@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::gate::Snapshot;
+use crate::gate::Current;
 use crate::record::Metrics;
 
 /// Most connections at the same time.
@@ -30,14 +30,14 @@ const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
 /// What the admin address tells.
 pub struct Admin {
-    snapshot: Arc<Snapshot>,
+    current: Current,
     metrics: Arc<Metrics>,
 }
 
 impl Admin {
-    /// Tells of this snapshot.
-    pub fn new(snapshot: Arc<Snapshot>, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { snapshot, metrics })
+    /// Tells of the snapshot that is current when it is asked.
+    pub fn new(current: Current, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self { current, metrics })
     }
 
     /// Answers until the process ends.
@@ -89,12 +89,13 @@ impl Admin {
     /// Ready: the settings of every credential are known, and some provider's tokens can be judged. One provider that
     /// is down must not take the others' callers away.
     fn is_ready(&self) -> bool {
-        self.snapshot.upstream.is_ready() && self.snapshot.identities.issuers().iter().any(|issuer| issuer.is_ready())
+        let snapshot = self.current.load();
+        snapshot.upstream.is_ready() && snapshot.identities.issuers().iter().any(|issuer| issuer.is_ready())
     }
 
     fn ready(&self) -> Response<Full<Bytes>> {
-        let providers: serde_json::Map<_, _> = self
-            .snapshot
+        let snapshot = self.current.load();
+        let providers: serde_json::Map<_, _> = snapshot
             .identities
             .issuers()
             .iter()
@@ -104,7 +105,7 @@ impl Admin {
         let body = json!({
             "ready": ready,
             "identity_providers": providers,
-            "clickhouse_users_waiting": self.snapshot.upstream.waiting_for(),
+            "clickhouse_users_waiting": snapshot.upstream.waiting_for(),
         });
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         text(status, "application/json", format!("{body}\n").into_bytes())

@@ -43,10 +43,17 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// Says what is allowed in a config and seldom meant.
+fn warn(prepared: &crate::start::Prepared) {
+    for warning in prepared.warnings() {
+        eprintln!("warning: {warning}");
+    }
+}
+
 /// Says the mistakes of a config as people read them.
 fn tell(problems: &crate::config::Problems) {
     for problem in problems.iter() {
-        eprintln!("{}: {}", problem.key, problem.says);
+        eprintln!("{problem}");
     }
     let count = problems.len();
     eprintln!("{count} mistake{}", if count == 1 { "" } else { "s" });

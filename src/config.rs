@@ -3,14 +3,16 @@
 //! `written` is the file's shape, `checked` what the rooms are built from, `problems` every mistake of one run.
 
 pub mod checked;
+pub mod preset;
 pub mod problems;
 pub mod secret;
 pub mod written;
 
 pub use checked::{
-    AudienceClaim, Cluster, Config, Endpoint, Http2Limits, KeySource, Limits, Listener, OnFailure, Provider, RecordTarget, SERVICE_ACCOUNT, Scalar,
-    ServiceAccount, Split, StatementForm, TlsFiles, TokenType, UpstreamUser,
+    AudienceClaim, Cluster, Config, Endpoint, FromHeader, Groups, Http2Limits, KeySource, Limits, Listener, OnFailure, Preset, Provider,
+    RecordTarget, SERVICE_ACCOUNT, Scalar, ServiceAccount, Split, StatementForm, TlsFiles, TokenType, UpstreamUser,
 };
+pub use preset::TENANT;
 pub use problems::{Problem, Problems};
 pub use secret::Secret;
 

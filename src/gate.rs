@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use http::header::HeaderName;
 use http::{HeaderValue, Method, Response};
 use http_body_util::Full;
+use tokio::task::JoinSet;
 
 use crate::clock;
 use crate::config::{Limits, StatementForm};
@@ -36,7 +38,12 @@ pub struct Snapshot {
     pub statement_form: StatementForm,
     /// What OAuth clients are told.
     pub resource: Resource,
+    /// What keeps the keys fresh and asks ClickHouse for its settings; it ends with the snapshot.
+    pub tasks: JoinSet<()>,
 }
+
+/// The snapshot that the next request is judged by.
+pub type Current = Arc<ArcSwap<Snapshot>>;
 
 /// The walk. Early returns are refusals; the last line is the only way to ClickHouse.
 async fn pass(snapshot: &Snapshot, audit: &Audit, arrived: Arrived, now: SystemTime, entry: &mut Entry) -> Result<Answer, Refusal> {
@@ -71,18 +78,18 @@ fn metadata(resource: &Resource) -> Result<Answer, Refusal> {
 /// Answers requests: the walk inside, the record around it.
 #[derive(Clone)]
 pub struct Gate {
-    snapshot: Arc<Snapshot>,
+    current: Current,
     audit: Arc<Audit>,
     metrics: Arc<Metrics>,
 }
 
 impl Gate {
-    /// A gate that judges by this snapshot.
-    pub fn new(snapshot: Arc<Snapshot>, audit: Arc<Audit>, metrics: Arc<Metrics>) -> Self {
-        Self { snapshot, audit, metrics }
+    /// A gate that judges each request by the snapshot that is current when it arrives.
+    pub fn new(current: Current, audit: Arc<Audit>, metrics: Arc<Metrics>) -> Self {
+        Self { current, audit, metrics }
     }
 
-    fn refuse(&self, refusal: &Refusal, json: bool, entry: &mut Entry) -> Response<AnswerBody> {
+    fn refuse(&self, refusal: &Refusal, resource: &Resource, json: bool, entry: &mut Entry) -> Response<AnswerBody> {
         if let Some(cause) = refusal.chain() {
             let (request_id, reason) = (entry.request_id.as_str(), refusal.reason().code());
             // What a stranger can cause at will must not fill the log.
@@ -94,7 +101,7 @@ impl Gate {
         entry.outcome = Outcome::Refused;
         entry.reason = Some(refusal.reason().code());
         entry.clickhouse_code = Some(refusal.reason().clickhouse().number);
-        refusal.answer(json, self.snapshot.resource.realm(), entry.request_id.as_str()).map(|body| AnswerBody::Whole(Full::new(body)))
+        refusal.answer(json, resource.realm(), entry.request_id.as_str()).map(|body| AnswerBody::Whole(Full::new(body)))
     }
 }
 
@@ -106,12 +113,14 @@ impl Handler for Gate {
         let head = arrived.head();
         let json = wants_json(&head.headers);
         let is_head = head.method == Method::HEAD;
-        let entry = Entry::open(now, clock::tick(), arrived.peer(), &head.method, head.version);
+        let mut entry = Entry::open(now, clock::tick(), arrived.peer(), &head.method, head.version);
+        entry.address = Some(arrived.from()).filter(|from| *from != arrived.peer().ip().to_canonical());
         let mut recording = Recording::new(entry, Arc::clone(&self.audit), Arc::clone(&self.metrics));
         let entry = recording.entry();
-        let mut response = match pass(&self.snapshot, &self.audit, arrived, now, entry).await {
+        let snapshot = self.current.load_full();
+        let mut response = match pass(&snapshot, &self.audit, arrived, now, entry).await {
             Ok(answer) => entry.saw_answer(answer),
-            Err(refusal) => self.refuse(&refusal, json, entry),
+            Err(refusal) => self.refuse(&refusal, &snapshot.resource, json, entry),
         };
         if is_head {
             // Dropping what follows ends the statement, too.

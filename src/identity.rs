@@ -4,6 +4,7 @@
 //! bytes, audience first, then type and times. A mismatch refuses at once, all of them in one sentence; a token is
 //! believed only after its signature.
 
+mod attempts;
 mod claims;
 mod credential;
 mod diagnosis;
@@ -11,20 +12,25 @@ mod explain;
 mod fetch;
 #[cfg(keyhouse_fuzz)]
 pub mod fuzzing;
+mod hints;
 mod issuer;
 mod json;
 mod keys;
 mod resource;
 mod service_account;
+mod tenant;
 mod token;
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use moka::Expiry;
 use moka::sync::Cache;
+use serde_json::{Map, Value};
 
 pub use claims::Caller;
 pub use explain::Explained;
@@ -36,12 +42,14 @@ use crate::config;
 use crate::digest::sha256;
 use crate::listen::{Arrived, Arriving};
 use crate::record::Metrics;
-use crate::refusal::Refusal;
+use crate::refusal::{Reason, Refusal};
+use attempts::Attempts;
 use keys::KeyId;
 use service_account::ServiceAccounts;
 
-/// How long a verified token is kept at most; it is checked again on every use.
-const KEPT: Duration = Duration::from_secs(60);
+/// How long a token is remembered whose signature is wrong, and how many.
+const BAD: Duration = Duration::from_secs(30);
+const MOST_BAD: u64 = 10_000;
 
 /// What the kept tokens may weigh together.
 const KEPT_BYTES: u64 = 32 * 1024 * 1024;
@@ -100,9 +108,19 @@ pub struct Identities {
     longest_token: usize,
     /// Whether a token may stand in the address.
     in_addresses: bool,
-    kept: Cache<[u8; 32], Arc<Verified>>,
+    /// Headers that may hold a token, of all providers.
+    from_headers: Vec<HeaderName>,
+    /// Names that no caller may have.
+    reserved: BTreeSet<String>,
+    kept: Cache<Place, Arc<Verified>>,
+    /// Tokens whose signature is wrong, by the keys that said so; apart, so that no flood of them costs a good one its place.
+    bad: Cache<[u8; 32], u64>,
+    attempts: Attempts,
     metrics: Arc<Metrics>,
 }
+
+/// A token by its SHA-256, and the configured header that it came in: other types of tokens are taken from there.
+type Place = ([u8; 32], Option<usize>);
 
 /// What is remembered of a good token: never the token itself.
 struct Verified {
@@ -115,8 +133,8 @@ struct Verified {
 
 struct UntilExpiry;
 
-impl Expiry<[u8; 32], Arc<Verified>> for UntilExpiry {
-    fn expire_after_create(&self, _key: &[u8; 32], value: &Arc<Verified>, _now: std::time::Instant) -> Option<Duration> {
+impl Expiry<Place, Arc<Verified>> for UntilExpiry {
+    fn expire_after_create(&self, _key: &Place, value: &Arc<Verified>, _now: std::time::Instant) -> Option<Duration> {
         Some(value.keep)
     }
 }
@@ -124,7 +142,7 @@ impl Expiry<[u8; 32], Arc<Verified>> for UntilExpiry {
 impl Identities {
     /// Reads what can be read before the first request: key files, authorities, algorithm names.
     pub fn new(config: &config::Config, metrics: Arc<Metrics>, problems: &mut config::Problems) -> Self {
-        let (providers, in_addresses) = (&config.providers, config.tokens_in_addresses);
+        let providers = &config.providers;
         let issuers = providers
             .iter()
             .filter_map(|provider| match Issuer::new(provider.clone(), Arc::clone(&metrics)) {
@@ -137,11 +155,25 @@ impl Identities {
             .collect();
         let kept = Cache::builder()
             .max_capacity(KEPT_BYTES)
-            .weigher(|_key: &[u8; 32], verified: &Arc<Verified>| u32::try_from(128 + verified.caller.weight()).unwrap_or(u32::MAX))
+            .weigher(|_key: &Place, verified: &Arc<Verified>| u32::try_from(128 + verified.caller.weight()).unwrap_or(u32::MAX))
             .expire_after(UntilExpiry)
             .build();
-        let longest_token = providers.iter().map(|provider| provider.max_token_size).max().unwrap_or(0);
-        Self { issuers, service_accounts: ServiceAccounts::new(&config.service_accounts), longest_token, in_addresses, kept, metrics }
+        let mut from_headers: Vec<HeaderName> =
+            providers.iter().flat_map(|provider| &provider.from_headers).map(|header| header.name.clone()).collect();
+        from_headers.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+        from_headers.dedup();
+        Self {
+            issuers,
+            service_accounts: ServiceAccounts::new(&config.service_accounts),
+            longest_token: providers.iter().map(|provider| provider.max_token_size).max().unwrap_or(0),
+            in_addresses: config.tokens_in_addresses,
+            from_headers,
+            reserved: config.users.values().map(|user| user.user.clone()).chain(["default".to_owned()]).collect(),
+            kept,
+            bad: Cache::builder().max_capacity(MOST_BAD).time_to_live(BAD).build(),
+            attempts: Attempts::new(config.limits.failed_attempts),
+            metrics,
+        }
     }
 
     /// Every provider.
@@ -149,18 +181,28 @@ impl Identities {
         &self.issuers
     }
 
+    /// Takes over what an earlier config's providers have fetched.
+    pub fn inherit(&self, earlier: &Identities) {
+        for issuer in &self.issuers {
+            for known in earlier.issuers.iter().filter(|known| known.config().name == issuer.config().name) {
+                issuer.inherit(known);
+            }
+        }
+    }
+
     /// Takes the credential out of a request and says whose it is.
     ///
     /// # Errors
-    /// 401 with what is wrong with the token, 400 where the request brings two, 403 where the token lacks the
-    /// groups' claim, 503 where the provider's keys cannot be had.
+    /// 401 with what is wrong with the token, 400 where the request brings two, 403 where the token lacks groups or scopes,
+    /// 429 where too many attempts failed, 503 where the provider's keys cannot be had.
     pub async fn identify(&self, arrived: Arrived, now: SystemTime) -> Result<Identified, Refusal> {
-        let from = arrived.peer().ip();
+        let from = arrived.from();
         let (mut head, body) = arrived.into_parts();
-        let credential = credential::take(&mut head, self.in_addresses)?;
+        let credential = credential::take(&mut head, self.in_addresses, &self.from_headers)?;
+        credential.same_person()?;
         let caller = match credential.secret() {
-            key if key.starts_with(KEY_PREFIX) => self.service_accounts.identify(key, from, now)?,
-            token => self.verify(token, now).await.map_err(|refusal| credential.explain(refusal))?,
+            key if key.starts_with(KEY_PREFIX) && credential.header().is_none() => self.account(key, from, now)?,
+            token => self.judge(token, credential.header(), Some(from), now).await.map_err(|refusal| credential.explain(refusal))?,
         };
         credential.names_fit(&caller)?;
         Ok(Identified { caller, head: BareHead::of(head), body })
@@ -171,46 +213,99 @@ impl Identities {
     /// # Errors
     /// Those of [`Identities::identify`] that are about a token.
     pub async fn verify(&self, token: &str, now: SystemTime) -> Result<Arc<Caller>, Refusal> {
+        self.judge(token, None, None, now).await
+    }
+
+    /// Knowing a key costs less than slowing its guesser down, so that a good one never waits.
+    fn account(&self, key: &str, from: IpAddr, now: SystemTime) -> Result<Arc<Caller>, Refusal> {
+        let account = self.service_accounts.identify(key, from, now);
+        if account.as_ref().is_err_and(|refusal| refusal.reason() == Reason::UnknownServiceKey) {
+            self.attempts.may(from)?;
+        }
+        self.attempts.went(from, &account);
+        account
+    }
+
+    async fn judge(&self, token: &str, header: Option<usize>, from: Option<IpAddr>, now: SystemTime) -> Result<Arc<Caller>, Refusal> {
         if token.len() > self.longest_token {
             return Err(token::too_large(token.len(), self.longest_token));
         }
-        let key = sha256(token.as_bytes());
-        if let Some(verified) = self.kept.get(&key) {
+        let place = (sha256(token.as_bytes()), header);
+        if let Some(verified) = self.kept.get(&place) {
             if verified.issuer.has_key(&verified.key) && verified.times.fit(verified.issuer.config(), now) {
                 self.metrics.token_cache.with_label_values(&["hit"]).inc();
                 return Ok(Arc::clone(&verified.caller));
             }
-            self.kept.invalidate(&key);
+            self.kept.invalidate(&place);
         }
         self.metrics.token_cache.with_label_values(&["miss"]).inc();
-        let verified = Arc::new(self.verify_anew(token, now).await?);
+        if let Some(from) = from {
+            self.attempts.may(from)?;
+        }
+        let verified = self.verify_anew(token, place, now).await.map(Arc::new);
+        if let Some(from) = from {
+            self.attempts.went(from, &verified);
+        }
+        let verified = verified?;
         let caller = Arc::clone(&verified.caller);
         if !verified.keep.is_zero() {
-            self.kept.insert(key, verified);
+            self.kept.insert(place, verified);
         }
         Ok(caller)
     }
 
-    async fn verify_anew(&self, token: &str, now: SystemTime) -> Result<Verified, Refusal> {
+    async fn verify_anew(&self, token: &str, (digest, header): Place, now: SystemTime) -> Result<Verified, Refusal> {
         let parsed = token::parse(token)?;
         let issuer = self.issuer_of(&parsed)?;
         let config = issuer.config();
         if token.len() > config.max_token_size {
             return Err(token::too_large(token.len(), config.max_token_size));
         }
-        let times = diagnosis::examine(&parsed, config, now)?;
+        let times = diagnosis::examine(&parsed, config, self.types_taken(config, header)?, now)?;
         let algorithm = issuer.algorithm_of(&parsed)?;
-        let key = issuer.verify(&parsed, algorithm).await?;
-        let caller = Arc::new(claims::caller(config, &parsed.claims)?);
-        let keep = times.left(config, now).min(KEPT);
-        Ok(Verified { caller, issuer: Arc::clone(issuer), key, times, keep })
+        let generation = issuer.generation();
+        if self.bad.get(&digest) == Some(generation) {
+            return Err(keys::bad_signature(&config.name));
+        }
+        let key = issuer.verify(&parsed, algorithm).await.inspect_err(|refusal| {
+            if refusal.reason() == Reason::BadSignature {
+                self.bad.insert(digest, generation);
+            }
+        })?;
+        let caller = Arc::new(self.caller(config, &parsed.claims)?);
+        Ok(Verified { caller, issuer: Arc::clone(issuer), key, times, keep: times.left(config, now) })
+    }
+
+    /// Which tokens a provider is asked for where this one came from.
+    fn types_taken<'a>(&self, config: &'a config::Provider, header: Option<usize>) -> Result<&'a [config::TokenType], Refusal> {
+        let Some(name) = header.and_then(|number| self.from_headers.get(number)) else { return Ok(&config.token_types) };
+        let known = config.from_headers.iter().find(|known| known.name == *name);
+        known.map(|known| known.token_types.as_slice()).ok_or_else(|| {
+            let says = format!("The header `{name}` is not read for tokens of provider {}; send `Authorization: Bearer <token>`.", config.name);
+            Refusal::new(Reason::UnknownIssuer, says)
+        })
+    }
+
+    fn caller(&self, config: &config::Provider, claims: &Map<String, Value>) -> Result<Caller, Refusal> {
+        let caller = claims::caller(config, claims)?;
+        claims::scopes(config, claims)?;
+        if self.reserved.contains(&caller.username) {
+            let says = format!(
+                "The token names its caller `{}`, as a ClickHouse user is called. Have a prefix set under claim_mappings.username of provider {}.",
+                caller.username, config.name
+            );
+            return Err(Refusal::new(Reason::ReservedUsername, says));
+        }
+        Ok(caller)
     }
 
     fn issuer_of(&self, parsed: &token::Parsed<'_>) -> Result<&Arc<Issuer>, Refusal> {
         let issuer = diagnosis::issuer(parsed)?;
-        self.issuers
-            .iter()
-            .find(|known| known.config().issuer == issuer)
-            .ok_or_else(|| diagnosis::unknown_issuer(issuer, self.issuers.iter().map(|known| known.config())))
+        let exact = self.issuers.iter().find(|known| known.config().issuer == issuer);
+        let of_a_tenant = || self.issuers.iter().find(|known| tenant::of(&known.config().issuer, issuer).is_some());
+        exact.or_else(of_a_tenant).ok_or_else(|| {
+            let known: Vec<&config::Provider> = self.issuers.iter().map(|known| known.config()).collect();
+            diagnosis::unknown_issuer(issuer, &known)
+        })
     }
 }

@@ -12,8 +12,8 @@
 //! | [`upstream`] | `Answer` | a request to ClickHouse that Keyhouse did not write |
 //!
 //! A room may name the rooms before it and never one after. [`record`], [`refusal`], [`config`], [`dial`], [`digest`] and
-//! [`clock`] are shelves: every room may reach them, they name no room. [`start`] builds the house from a config, [`admin`] tells
-//! how it is, [`cli`] is its front door.
+//! [`clock`] are shelves: every room may reach them, they name no room. [`start`] builds the house from a config, [`reload`] from
+//! a new one under running requests, [`admin`] tells how it is, [`cli`] is its front door.
 //!
 //! # Invariants, as absences
 //!
@@ -40,6 +40,7 @@ pub mod listen;
 pub mod policy;
 pub mod record;
 pub mod refusal;
+pub mod reload;
 pub mod start;
 pub mod statement;
 pub mod upstream;

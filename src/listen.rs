@@ -5,17 +5,20 @@ mod connection;
 mod drain;
 #[cfg(keyhouse_fuzz)]
 pub mod fuzzing;
+mod origin;
 mod pace;
 mod tls;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::request::Parts;
 use http::{Method, Request, Version};
 use hyper::body::Incoming;
+use ipnet::IpNet;
+use origin::Malformed;
 
 pub use body::Arriving;
-pub use connection::{Front, Handler};
+pub use connection::{Front, Handler, Spoken};
 pub use drain::Drain;
 pub use tls::acceptor;
 
@@ -27,6 +30,8 @@ pub const METADATA_PATH: &str = "/.well-known/oauth-protected-resource";
 /// A request as it arrived. Nothing in it is believed yet.
 pub struct Arrived {
     peer: SocketAddr,
+    /// Where it comes from, unless a trusted proxy says that in a way that cannot be read.
+    from: Result<IpAddr, Malformed>,
     head: Parts,
     body: Arriving,
 }
@@ -43,14 +48,20 @@ pub enum Asked {
 }
 
 impl Arrived {
-    fn new(peer: SocketAddr, request: Request<Incoming>) -> Self {
+    /// A request on a connection of `peer`, which comes from `origin`.
+    fn new(peer: SocketAddr, origin: IpAddr, trusted_proxies: &[IpNet], request: Request<Incoming>) -> Self {
         let (head, body) = request.into_parts();
-        Self { peer, head, body: Arriving::new(body) }
+        Self { peer, from: origin::forwarded(origin, &head.headers, trusted_proxies), head, body: Arriving::new(body) }
     }
 
     /// Who connected.
     pub fn peer(&self) -> SocketAddr {
         self.peer
+    }
+
+    /// The address that the request comes from: the peer's, or the one that trusted proxies tell.
+    pub fn from(&self) -> IpAddr {
+        self.from.as_ref().copied().unwrap_or_else(|Malformed| self.peer.ip().to_canonical())
     }
 
     /// The head.
@@ -61,10 +72,16 @@ impl Arrived {
     /// Whether this is the protocol and the place for statements, or for the question whether anybody is there.
     ///
     /// # Errors
-    /// 505 for HTTP/1.0, 404 for every path but `/` and `/ping`, 405 for a ping that is no GET or HEAD.
+    /// 505 for HTTP/1.0, 400 where a trusted proxy's `X-Forwarded-For` cannot be read, 404 for every path but `/` and `/ping`, 405 for a ping that is no GET or HEAD.
     pub fn check(&self) -> Result<Asked, Refusal> {
         if self.head.version < Version::HTTP_11 {
             return Err(Refusal::new(Reason::HttpVersion, "Keyhouse speaks HTTP/1.1 and HTTP/2; use a client that does."));
+        }
+        if self.from == Err(Malformed) {
+            return Err(Refusal::new(
+                Reason::MalformedForwarded,
+                "The proxy before Keyhouse sent an `X-Forwarded-For` that is no list of addresses. Tell those who run it.",
+            ));
         }
         match (self.head.uri.path(), &self.head.method) {
             ("/", _) => Ok(Asked::Statement),

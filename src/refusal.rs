@@ -70,6 +70,7 @@ macro_rules! reasons {
 
 reasons! {
     HttpVersion "http-version" HTTP_VERSION_NOT_SUPPORTED NOT_IMPLEMENTED "HTTP/1.0: its answers end where the connection does, so a cut one looks whole.";
+    MalformedForwarded "malformed-forwarded" BAD_REQUEST BAD_ARGUMENTS "The `X-Forwarded-For` of a trusted proxy is no list of addresses.";
     UnknownPath "unknown-path" NOT_FOUND BAD_ARGUMENTS "Only the path `/` carries statements, and without `public_url` there is nothing below `/.well-known/`.";
     MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED NOT_IMPLEMENTED "Only POST, GET and HEAD carry statements, the last two without a body.";
     RecordUnavailable "record-unavailable" SERVICE_UNAVAILABLE NO_RESOURCES "The record cannot be written and the config says `on_failure: refuse`.";
@@ -84,6 +85,8 @@ reasons! {
     UnsupportedHeader "unsupported_header" UNAUTHORIZED AUTHENTICATION_FAILED "The token's header asks for something that is never done (`crit`, `zip`, nested JWT).";
     IssuerMissing "issuer_missing" UNAUTHORIZED AUTHENTICATION_FAILED "The token does not say who issued it.";
     UnknownIssuer "unknown_issuer" UNAUTHORIZED AUTHENTICATION_FAILED "No configured provider has the token's issuer, byte for byte.";
+    IssuerMismatch "issuer_mismatch" UNAUTHORIZED AUTHENTICATION_FAILED "The token's issuer, tenant and key do not belong together (Entra).";
+    TenantNotAllowed "tenant_not_allowed" UNAUTHORIZED AUTHENTICATION_FAILED "The token is of a tenant that the provider's `bound_claims` do not name.";
     AudienceMissing "audience_missing" UNAUTHORIZED AUTHENTICATION_FAILED "The token is meant for nobody in particular.";
     AudienceMismatch "audience_mismatch" UNAUTHORIZED AUTHENTICATION_FAILED "The token is meant for another application.";
     WrongTokenType "wrong_token_type" UNAUTHORIZED AUTHENTICATION_FAILED "The token is none of the provider's `token_types` (ID, refresh, logout token, DPoP proof).";
@@ -109,6 +112,10 @@ reasons! {
     ServiceAccountExpired "service_account_expired" UNAUTHORIZED AUTHENTICATION_FAILED "The service account has expired.";
     NetworkNotAllowed "network_not_allowed" FORBIDDEN ACCESS_DENIED "The service account is not for the address that the request comes from.";
     UserMismatch "user_mismatch" UNAUTHORIZED AUTHENTICATION_FAILED "The request names another user than the one that its credential is for.";
+    TooManyFailures "too_many_failures" TOO_MANY_REQUESTS AUTHENTICATION_FAILED "Too many attempts from this address failed; a credential that was not verified before has to wait.";
+    ReservedUsername "reserved_username" FORBIDDEN ACCESS_DENIED "The caller's name is `default` or that of a ClickHouse user of the config, so records could not tell them apart.";
+    InsufficientScope "insufficient_scope" FORBIDDEN ACCESS_DENIED "The token lacks one of the provider's `required_scopes`.";
+    GroupsOverage "groups_overage" FORBIDDEN ACCESS_DENIED "The caller is in more groups than Entra puts into a token.";
     GroupsMissing "groups_missing" FORBIDDEN ACCESS_DENIED "The token is good but does not have the claim that names the caller's groups.";
     ParameterNotAllowed "parameter-not-allowed" BAD_REQUEST BAD_ARGUMENTS "An address parameter that Keyhouse does not pass on.";
     MalformedParameter "malformed-parameter" BAD_REQUEST BAD_ARGUMENTS "The address parameters are repeated, badly encoded or have a wrong value.";
@@ -156,13 +163,14 @@ pub struct Refusal {
     reason: Reason,
     says: String,
     retry_after: Option<Duration>,
+    scope: Option<String>,
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl Refusal {
     /// A refusal; `says` tells the caller what happened, what was expected and what to do.
     pub fn new(reason: Reason, says: impl Into<String>) -> Self {
-        Self { reason, says: says.into(), retry_after: None, cause: None }
+        Self { reason, says: says.into(), retry_after: None, scope: None, cause: None }
     }
 
     /// Adds what led to it, for the log alone.
@@ -174,6 +182,12 @@ impl Refusal {
     /// Says when asking again may help (`Retry-After`, whole seconds).
     pub fn retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
+        self
+    }
+
+    /// Says which scopes are asked for (RFC 6750 3).
+    pub fn scope(mut self, scope: String) -> Self {
+        self.scope = Some(scope);
         self
     }
 

@@ -2,31 +2,37 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::admin::Admin;
-use crate::config::{self, Config, Problems};
-use crate::gate::{Gate, Snapshot};
+use crate::clock;
+use crate::config::{self, Config, Problem, Problems};
+use crate::gate::{Current, Gate, Snapshot};
 use crate::identity::{Identities, Issuer, Resource};
-use crate::listen::{self, Drain, Front};
+use crate::listen::{self, Drain, Front, Spoken};
 use crate::policy::{self, Rules};
 use crate::record::{Audit, Metrics};
+use crate::reload::Reloader;
 use crate::statement::Kept;
 use crate::upstream::Upstream;
 
 /// Everything that can be known before a socket is opened. Making it is the whole of `keyhouse check`.
 pub struct Prepared {
+    file: PathBuf,
     config: Config,
     acceptors: Vec<Option<TlsAcceptor>>,
     identities: Identities,
     rules: Rules,
     upstream: Upstream,
     metrics: Arc<Metrics>,
+    warnings: Vec<Problem>,
 }
 
 /// Reads and checks config, certificates, keys and policies; all mistakes are told together.
@@ -34,17 +40,25 @@ pub struct Prepared {
 /// # Errors
 /// Every mistake that was found.
 pub fn prepare(file: &Path) -> Result<Prepared, Problems> {
+    let metrics = Metrics::new().map_err(|error| Problems::one("metrics", error.to_string()))?;
+    prepare_with(file, Arc::new(metrics))
+}
+
+/// The same, for numbers that are kept already.
+///
+/// # Errors
+/// Every mistake that was found.
+pub fn prepare_with(file: &Path, metrics: Arc<Metrics>) -> Result<Prepared, Problems> {
     let mut problems = Problems::default();
-    let prepared = gather(file, &mut problems);
+    let prepared = gather(file, metrics, &mut problems);
     match prepared {
-        Some(prepared) if problems.is_empty() => Ok(prepared),
+        Some(prepared) if problems.is_empty() => Ok(Prepared { warnings: problems.warnings().to_vec(), ..prepared }),
         _ => Err(problems),
     }
 }
 
-fn gather(file: &Path, problems: &mut Problems) -> Option<Prepared> {
+fn gather(file: &Path, metrics: Arc<Metrics>, problems: &mut Problems) -> Option<Prepared> {
     let config = config::load(file, problems)?;
-    let metrics = Metrics::new().map_err(|error| problems.add("metrics", error.to_string())).ok().map(Arc::new)?;
     let acceptors = config
         .listeners
         .iter()
@@ -57,7 +71,7 @@ fn gather(file: &Path, problems: &mut Problems) -> Option<Prepared> {
     let identities = Identities::new(&config, Arc::clone(&metrics), problems);
     let rules = policy::load(&config, problems);
     let upstream = Upstream::new(&config, &metrics, problems);
-    Some(Prepared { config, acceptors, identities, rules, upstream, metrics })
+    Some(Prepared { file: file.to_owned(), config, acceptors, identities, rules, upstream, metrics, warnings: Vec::new() })
 }
 
 impl Prepared {
@@ -72,6 +86,16 @@ impl Prepared {
         )
     }
 
+    /// What is allowed and seldom meant.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// What was written.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// Who may ask.
     pub fn identities(&self) -> &Identities {
         &self.identities
@@ -82,47 +106,63 @@ impl Prepared {
         &self.rules
     }
 
-    /// Serves until SIGTERM or SIGINT, then finishes what runs.
+    /// What requests are judged by, with the tasks that keep it true, and what listeners speak.
+    pub fn into_snapshot(self, statements: Kept) -> (Config, Vec<Spoken>, Snapshot) {
+        let Self { config, acceptors, identities, rules, upstream, .. } = self;
+        let upstream = Arc::new(upstream);
+        let mut tasks = JoinSet::new();
+        for issuer in identities.issuers().iter().filter(|issuer| issuer.fetches()) {
+            tasks.spawn(Issuer::keep_fresh(Arc::clone(issuer)));
+        }
+        tasks.spawn(Arc::clone(&upstream).ask_settings());
+        let snapshot = Snapshot {
+            identities,
+            rules,
+            statements,
+            upstream,
+            limits: config.limits.clone(),
+            statement_form: config.statement_form,
+            resource: Resource::new(&config),
+            tasks,
+        };
+        let spoken = acceptors.into_iter().zip(&config.listeners).map(|(tls, listener)| Spoken { proxy_protocol: listener.proxy_protocol, tls });
+        let spoken = spoken.collect();
+        (config, spoken, snapshot)
+    }
+
+    /// Serves until SIGTERM or SIGINT, then finishes what runs; SIGHUP reads the files anew.
     ///
     /// # Errors
     /// Where the record cannot be opened or an address not be bound.
     pub async fn serve(self) -> Result<(), Failure> {
-        let Self { config, acceptors, identities, rules, upstream, metrics } = self;
-        let audit = Audit::open(&config.record_to, config.on_failure, Arc::clone(&metrics)).map_err(Failure::Record)?;
+        let (file, metrics) = (self.file.clone(), Arc::clone(&self.metrics));
+        let hangups = signal(SignalKind::hangup()).map_err(Failure::Signal)?;
+        let audit = Audit::open(&self.config.record_to, self.config.on_failure, Arc::clone(&metrics)).map_err(Failure::Record)?;
         let audit = Arc::new(audit);
-        let upstream = Arc::new(upstream);
-        let snapshot = Arc::new(Snapshot {
-            identities,
-            rules,
-            statements: Kept::new(),
-            upstream: Arc::clone(&upstream),
-            limits: config.limits.clone(),
-            statement_form: config.statement_form,
-            resource: Resource::new(&config),
-        });
-        let admin = bind(config.admin).await?;
+        let admin = bind(self.config.admin).await?;
         let mut listeners = Vec::new();
-        for listener in &config.listeners {
+        for listener in &self.config.listeners {
             listeners.push(bind(listener.address).await?);
         }
-        for issuer in snapshot.identities.issuers() {
-            tokio::spawn(Issuer::keep_fresh(Arc::clone(issuer)));
-        }
-        tokio::spawn(upstream.ask_settings());
+        let (config, spoken, snapshot) = self.into_snapshot(Kept::new());
+        let current: Current = Arc::new(ArcSwap::from_pointee(snapshot));
+        metrics.config_runs(clock::now());
         tracing::info!("admin on http://{}", shown(&admin)?);
-        tokio::spawn(Admin::new(Arc::clone(&snapshot), Arc::clone(&metrics)).listen(admin));
+        tokio::spawn(Admin::new(Arc::clone(&current), Arc::clone(&metrics)).listen(admin));
 
-        let drain = Drain::new();
-        let gate = Gate::new(snapshot, Arc::clone(&audit), Arc::clone(&metrics));
-        let front = Front::new(config.limits.clone(), metrics, gate);
-        for (listener, acceptor) in listeners.into_iter().zip(acceptors) {
-            tracing::info!("listening on {}://{}", if acceptor.is_some() { "https" } else { "http" }, shown(&listener)?);
-            tokio::spawn(Arc::clone(&front).listen(listener, acceptor, &drain));
+        let (drain, drain_timeout) = (Drain::new(), config.limits.drain_timeout);
+        let gate = Gate::new(Arc::clone(&current), Arc::clone(&audit), Arc::clone(&metrics));
+        let front = Front::new(&config, Arc::clone(&metrics), gate);
+        let spoken: Vec<_> = spoken.into_iter().map(|spoken| Arc::new(ArcSwap::from_pointee(spoken))).collect();
+        for (listener, spoken) in listeners.into_iter().zip(&spoken) {
+            tracing::info!("listening on {}://{}", if spoken.load().tls.is_some() { "https" } else { "http" }, shown(&listener)?);
+            tokio::spawn(Arc::clone(&front).listen(listener, Arc::clone(spoken), &drain));
         }
-        drop(front);
+        let reloads = tokio::spawn(Reloader { file, running: config, current, front, spoken, metrics }.at(hangups));
         told_to_stop().await.map_err(Failure::Signal)?;
-        tracing::info!("stopping: running answers have {} to end", humantime::format_duration(config.limits.drain_timeout));
-        if !drain.finish(config.limits.drain_timeout).await {
+        reloads.abort();
+        tracing::info!("stopping: running answers have {} to end", humantime::format_duration(drain_timeout));
+        if !drain.finish(drain_timeout).await {
             tracing::warn!("some answers did not end in time and are cut off");
             audit.cuts_off();
         }

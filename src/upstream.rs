@@ -229,7 +229,7 @@ impl Failure {
     /// What the caller is told.
     fn refusal(self, node: &Node) -> Refusal {
         if let Some(cut) = self.cut {
-            return cut;
+            return *cut;
         }
         let refusal = Refusal::new(self.reason, self.says);
         match self.cause {

@@ -16,6 +16,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match start::prepare(&arguments.config) {
         Ok(prepared) => {
+            super::warn(&prepared);
             println!("{}: good: {}", arguments.config.display(), prepared.summary());
             ExitCode::SUCCESS
         }

@@ -36,6 +36,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    for warning in prepared.warnings() {
+        tracing::warn!("{warning}");
+    }
     tracing::info!("{}", prepared.summary());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(statement::STACK).build() {
         Ok(runtime) => runtime,

@@ -77,7 +77,7 @@ fn read(explain: &Explain) -> io::Result<String> {
 async fn judge(prepared: &Prepared, token: &str, offline: bool) -> Explained {
     let identities = prepared.identities();
     if !offline {
-        for issuer in identities.issuers() {
+        for issuer in identities.issuers().iter().filter(|issuer| issuer.fetches()) {
             tokio::spawn(Issuer::keep_fresh(Arc::clone(issuer)));
         }
     }

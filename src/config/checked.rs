@@ -4,17 +4,18 @@ mod providers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-use http::Uri;
+use http::{HeaderName, Uri};
 use ipnet::IpNet;
 
 use super::problems::Problems;
 use super::secret::Secret;
 use super::written;
-pub use super::written::{AudienceClaim, OnFailure, Scalar, Split, StatementForm, TokenType};
+pub use super::written::{AudienceClaim, OnFailure, Preset, Scalar, Split, StatementForm, TokenType};
 use crate::digest;
 
 /// The whole config. Made by [`check`]; only run it when `check` found no problem.
@@ -32,6 +33,8 @@ pub struct Config {
     pub service_accounts: Vec<ServiceAccount>,
     /// Whether a token may stand in the address.
     pub tokens_in_addresses: bool,
+    /// Who is believed about where a request comes from.
+    pub trusted_proxies: Vec<IpNet>,
     /// Every name under `identity_providers`, also of those with a mistake, and that of service accounts: policies refer to them.
     pub provider_names: BTreeSet<String>,
     /// Clusters by name.
@@ -53,16 +56,18 @@ pub struct Config {
 }
 
 /// One listening address.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     /// Address and port.
     pub address: SocketAddr,
     /// Certificate and key; plain HTTP without.
     pub tls: Option<TlsFiles>,
+    /// Whether connections begin with a PROXY header.
+    pub proxy_protocol: bool,
 }
 
 /// Certificate and key.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The chain, PEM.
     pub certificate: PathBuf,
@@ -71,11 +76,13 @@ pub struct TlsFiles {
 }
 
 /// One identity provider.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Provider {
     /// Its name in the config.
     pub name: String,
-    /// Its `iss`.
+    /// What it is known to be.
+    pub preset: Option<Preset>,
+    /// Its `iss`; where [`TENANT`] stands in it, that of every tenant.
     pub issuer: String,
     /// Our audiences at it.
     pub audiences: Vec<String>,
@@ -87,10 +94,16 @@ pub struct Provider {
     pub allowed_clients: Vec<String>,
     /// Claims that a token must have, with what they must be one of.
     pub bound_claims: BTreeMap<String, Vec<Scalar>>,
+    /// Scopes that a token must have.
+    pub required_scopes: Vec<String>,
+    /// Headers that may hold its token.
+    pub from_headers: Vec<FromHeader>,
     /// Where its keys come from.
     pub keys: KeySource,
     /// Authorities to trust for it.
     pub ca_file: Option<PathBuf>,
+    /// The token to ask for keys with.
+    pub bearer_token_file: Option<PathBuf>,
     /// Algorithms by their JOSE names; the identity room's own list where nothing is said.
     pub algorithms: Option<Vec<String>>,
     /// How far clocks may differ.
@@ -101,14 +114,12 @@ pub struct Provider {
     pub max_token_size: usize,
     /// The claim that names the caller.
     pub username_claim: String,
+    /// What stands before the caller's name.
+    pub username_prefix: String,
     /// The claim that is shown.
     pub display_claim: Option<String>,
     /// The claim that lists groups.
-    pub groups_claim: Option<String>,
-    /// What a string of groups is split at.
-    pub groups_split: Option<Split>,
-    /// Whether an object's keys are groups.
-    pub groups_are_keys: bool,
+    pub groups: Option<Groups>,
     /// How often keys are fetched.
     pub refresh: Duration,
     /// An unknown key fetches at most once in this time.
@@ -117,8 +128,30 @@ pub struct Provider {
     pub max_stale: Duration,
 }
 
+/// The claim that lists groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Groups {
+    /// Its name or pointer.
+    pub claim: String,
+    /// What a string is split at.
+    pub split: Option<Split>,
+    /// Whether an object's keys are groups.
+    pub object_keys: bool,
+    /// What stands before each.
+    pub prefix: String,
+}
+
+/// A header that may hold a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FromHeader {
+    /// Its name.
+    pub name: HeaderName,
+    /// Which tokens are taken from it.
+    pub token_types: Vec<TokenType>,
+}
+
 /// Where a provider's keys come from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeySource {
     /// Discovery at this address names them.
     Discovery(Uri),
@@ -224,7 +257,7 @@ pub struct UpstreamUser {
 }
 
 /// Where records go.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordTarget {
     /// Standard output.
     Stdout,
@@ -249,6 +282,7 @@ pub struct Limits {
     pub form_size: usize,
     pub max_insert_bytes: u64,
     pub decoding_ratio: u64,
+    pub failed_attempts: NonZeroU32,
     pub http2: Http2Limits,
     pub drain_timeout: Duration,
 }
@@ -270,7 +304,8 @@ const MAX_QUERY_SIZE: usize = 262_144;
 /// mistakes, so that the policies can be checked in the same run.
 pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> Config {
     let mut checks = Checks { base, problems };
-    let listeners = checks.listeners(&written.listen);
+    let trusted_proxies = checks.networks("trusted_proxies", &written.trusted_proxies);
+    let listeners = checks.listeners(&written.listen, &trusted_proxies);
     let admin = checks.address("admin.address", &written.admin.address);
     let providers = checks.providers(&written.identity_providers);
     let service_accounts = checks.service_accounts(&written.service_accounts);
@@ -289,6 +324,7 @@ pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> 
         providers,
         service_accounts,
         tokens_in_addresses: written.allow_tokens_in_addresses_that_logs_keep,
+        trusted_proxies,
         provider_names: written.identity_providers.into_keys().chain([SERVICE_ACCOUNT.to_owned()]).collect(),
         clusters,
         users,
@@ -310,11 +346,22 @@ struct Checks<'a> {
 }
 
 impl Checks<'_> {
-    fn listeners(&mut self, written: &[written::Listener]) -> Vec<Listener> {
+    fn listeners(&mut self, written: &[written::Listener], trusted_proxies: &[IpNet]) -> Vec<Listener> {
         if written.is_empty() {
             self.problems.add("listen", "is empty; write at least one address");
         }
+        if trusted_proxies.is_empty() && written.iter().any(|listener| listener.proxy_protocol) {
+            self.problems.add("trusted_proxies", "is empty, so nobody may send a PROXY header; write the networks of the proxies, as 10.0.0.0/8");
+        }
         written.iter().enumerate().filter_map(|(index, listener)| self.listener(index, listener)).collect()
+    }
+
+    fn networks(&mut self, key: &str, written: &[String]) -> Vec<IpNet> {
+        let network = |text: &String| {
+            let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address)));
+            network.map_err(|_error| self.problems.add(key, format!("`{text}` is not a network; write one as 10.0.0.0/8"))).ok()
+        };
+        written.iter().filter_map(network).collect()
     }
 
     fn listener(&mut self, index: usize, written: &written::Listener) -> Option<Listener> {
@@ -330,7 +377,7 @@ impl Checks<'_> {
                 ),
             );
         }
-        Some(Listener { address, tls })
+        Some(Listener { address, tls, proxy_protocol: written.proxy_protocol })
     }
 
     fn address(&mut self, key: &str, text: &str) -> Option<SocketAddr> {
@@ -376,11 +423,7 @@ impl Checks<'_> {
             digest
         });
         let keys = keys.collect();
-        let networks = written.networks.iter().filter_map(|text| {
-            let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address)));
-            network.map_err(|_error| self.problems.add(key("networks"), format!("`{text}` is not a network; write one as 10.0.0.0/8"))).ok()
-        });
-        let networks = networks.collect();
+        let networks = self.networks(&key("networks"), &written.networks);
         let expires = written.expires.as_ref().and_then(|text| {
             let time = humantime::parse_rfc3339(text);
             time.map_err(|_error| self.problems.add(key("expires"), format!("`{text}` is not a time; write one as 2027-01-31T00:00:00Z"))).ok()
@@ -473,6 +516,7 @@ impl Checks<'_> {
             form_size: self.size("limits.form_size", &written.form_size),
             max_insert_bytes: self.size("limits.max_insert_bytes", &written.max_insert_bytes) as u64,
             decoding_ratio: u64::from(self.count("limits.decoding_ratio", written.decoding_ratio)),
+            failed_attempts: NonZeroU32::new(self.count("limits.failed_attempts", written.failed_attempts)).unwrap_or(NonZeroU32::MIN),
             http2: Http2Limits {
                 streams: self.count("limits.http2.streams", written.http2.streams),
                 pending_resets: self.count("limits.http2.pending_resets", written.http2.pending_resets) as usize,

@@ -11,17 +11,34 @@ pub struct Problem {
     pub says: String,
 }
 
-/// Every mistake found so far.
+/// Every mistake found so far, and what is none and yet to be looked at.
 #[derive(Debug, Default)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems(Vec<Problem>, Vec<Problem>);
 
 impl Problems {
+    /// A single mistake.
+    pub fn one(key: impl fmt::Display, says: impl Into<String>) -> Self {
+        let mut problems = Self::default();
+        problems.add(key, says);
+        problems
+    }
+
     /// Notes one mistake.
     pub fn add(&mut self, key: impl fmt::Display, says: impl Into<String>) {
         self.0.push(Problem { key: key.to_string(), says: says.into() });
     }
 
-    /// Whether there is none.
+    /// Notes what is allowed and seldom meant.
+    pub fn warn(&mut self, key: impl fmt::Display, says: impl Into<String>) {
+        self.1.push(Problem { key: key.to_string(), says: says.into() });
+    }
+
+    /// What is allowed and seldom meant.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.1
+    }
+
+    /// Whether there is no mistake.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -37,10 +54,16 @@ impl Problems {
     }
 }
 
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.says)
+    }
+}
+
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for problem in &self.0 {
-            writeln!(f, "{}: {}", problem.key, problem.says)?;
+            writeln!(f, "{problem}")?;
         }
         Ok(())
     }

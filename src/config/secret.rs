@@ -1,10 +1,14 @@
 //! Secrets: read from a file or a named environment variable, never printed, wiped when dropped.
 
+use std::io::Read;
 use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::written;
+
+/// Most bytes that are read of a file: a secret is no more.
+const LONGEST: u64 = 64 * 1024;
 
 /// A secret. `Debug` prints only that there is one.
 #[derive(Debug, Clone)]
@@ -17,19 +21,31 @@ impl Secret {
     /// # Errors
     /// A sentence for the operator: missing, empty, or with characters that no HTTP header can carry.
     pub fn read(source: &written::Secret, base: &Path) -> Result<Self, String> {
-        let text = match source {
-            written::Secret::File(file) => {
-                let file = base.join(file);
-                std::fs::read_to_string(&file)
-                    .map_err(|error| format!("{} cannot be read ({error}); write a file that this user may read", file.display()))?
-            }
+        match source {
+            written::Secret::File(file) => Self::of_file(&base.join(file)),
             written::Secret::Env(name) => {
                 // The error of one that is not UTF-8 would quote it.
                 let value = std::env::var_os(name).ok_or_else(|| format!("the environment variable {name} is not set; set it or use a file"))?;
-                value.into_string().map_err(|_value| format!("the environment variable {name} is not UTF-8; set it anew or use a file"))?
+                Self::of_text(
+                    &value.into_string().map_err(|_value| format!("the environment variable {name} is not UTF-8; set it anew or use a file"))?,
+                )
             }
-        };
-        let text = text.strip_suffix('\n').unwrap_or(&text);
+        }
+    }
+
+    /// Reads it from a file.
+    ///
+    /// # Errors
+    /// As [`Secret::read`].
+    pub fn of_file(file: &Path) -> Result<Self, String> {
+        let unreadable = |error: std::io::Error| format!("{} cannot be read ({error}); write a file that this user may read", file.display());
+        let mut text = String::new();
+        std::fs::File::open(file).and_then(|open| open.take(LONGEST).read_to_string(&mut text)).map_err(unreadable)?;
+        Self::of_text(&text)
+    }
+
+    fn of_text(text: &str) -> Result<Self, String> {
+        let text = text.strip_suffix('\n').unwrap_or(text);
         let text = text.strip_suffix('\r').unwrap_or(text);
         if text.is_empty() {
             return Err("is empty; write the secret there".to_owned());

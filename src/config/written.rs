@@ -26,6 +26,10 @@ pub struct Config {
     /// keep addresses.
     #[serde(default)]
     pub allow_tokens_in_addresses_that_logs_keep: bool,
+    /// Networks of proxies that are believed about where a request comes from: by `X-Forwarded-For`, and by the PROXY protocol
+    /// where a listener speaks it. Nobody else is.
+    #[serde(default)]
+    pub trusted_proxies: Vec<String>,
     /// Where statements go, and as whom.
     pub clickhouse: ClickHouse,
     /// The folder of the policy files (`*.yaml`, read in the order of their names).
@@ -53,6 +57,9 @@ pub struct Listener {
     /// Speaks plain HTTP on an address that is not loopback: tokens then cross the network in clear text.
     #[serde(default)]
     pub allow_plain_http_beyond_loopback: bool,
+    /// Every connection must begin with a PROXY header, version 2, and come from one of `trusted_proxies`.
+    #[serde(default)]
+    pub proxy_protocol: bool,
 }
 
 /// Certificate and key files.
@@ -85,23 +92,30 @@ fn admin_address() -> String {
 /// One identity provider.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Provider {
-    /// The `iss` of its tokens, compared byte for byte.
-    pub issuer: String,
+    /// Whose tokens these are: fills what is left out here, and chooses the hints that callers are given.
+    pub preset: Option<Preset>,
+    /// The `iss` of its tokens, compared byte for byte; required unless the preset knows it. For several tenants of Entra
+    /// `https://login.microsoftonline.com/{tenantid}/v2.0`, with `bound_claims: {tid: [...]}`.
+    pub issuer: Option<String>,
     /// The audiences that are meant for this Keyhouse; at least one, there is no "any".
     pub audiences: Vec<String>,
     /// The claim that carries the audience: `aud`, or `client_id`, `azp`, `appid` or `cid` where a provider's access tokens have
     /// no other (Cognito).
-    #[serde(default)]
-    pub audience_claim: AudienceClaim,
-    /// Which tokens are taken: `access`, or `id` where clients can send only ID tokens.
-    #[serde(default = "access_tokens")]
-    pub token_types: Vec<TokenType>,
+    pub audience_claim: Option<AudienceClaim>,
+    /// Which tokens are taken: `access`, or `id` where clients can send only ID tokens. Default `access`.
+    pub token_types: Option<Vec<TokenType>>,
     /// Clients (`azp`, `client_id`, `appid` or `cid`) whose tokens are taken; any where it is empty.
     #[serde(default)]
     pub allowed_clients: Vec<String>,
     /// Claims that a token must have, each with the value or one of the values that it must be.
     #[serde(default)]
     pub bound_claims: BTreeMap<String, BoundClaim>,
+    /// Scopes (`scope` or `scp`) that a token must have, all of them.
+    #[serde(default)]
+    pub required_scopes: Vec<String>,
+    /// Headers that may hold its token, as Grafana's `X-Id-Token`. Such a token takes the place of the bearer token beside it.
+    #[serde(default)]
+    pub from_headers: Vec<FromHeader>,
     /// Where discovery is, if not at the issuer's `/.well-known/openid-configuration`.
     pub discovery_url: Option<String>,
     /// Where the keys are; no discovery then.
@@ -110,6 +124,8 @@ pub struct Provider {
     pub jwks_file: Option<String>,
     /// Certificate authorities (PEM) to trust for discovery and keys, instead of the system's.
     pub ca_file: Option<String>,
+    /// A file with a token to send when asking for discovery and keys (Kubernetes); read at every fetch.
+    pub bearer_token_file: Option<String>,
     /// Signature algorithms; default RS, PS 256-512, ES256, ES384 and EdDSA (also called Ed25519).
     pub algorithms: Option<Vec<String>>,
     /// How far clocks may differ; at most 300s.
@@ -127,6 +143,56 @@ pub struct Provider {
     /// How keys are kept.
     #[serde(default)]
     pub jwks_cache: JwksCache,
+}
+
+/// A provider that Keyhouse knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "each is the name of a product")]
+pub enum Preset {
+    Entra,
+    Okta,
+    Keycloak,
+    Cognito,
+    Auth0,
+    Google,
+    GithubActions,
+    GitlabCi,
+    Kubernetes,
+    Grafana,
+    Teleport,
+    Dex,
+    Zitadel,
+    Authentik,
+}
+
+impl Preset {
+    /// Every one.
+    pub const ALL: [Self; 14] = [
+        Self::Entra,
+        Self::Okta,
+        Self::Keycloak,
+        Self::Cognito,
+        Self::Auth0,
+        Self::Google,
+        Self::GithubActions,
+        Self::GitlabCi,
+        Self::Kubernetes,
+        Self::Grafana,
+        Self::Teleport,
+        Self::Dex,
+        Self::Zitadel,
+        Self::Authentik,
+    ];
+}
+
+/// A header that may hold a token.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct FromHeader {
+    /// Its name, as `X-Id-Token`.
+    pub name: String,
+    /// Which tokens are taken from it; the provider's where it is left out.
+    pub token_types: Option<Vec<TokenType>>,
 }
 
 /// The claim that carries the audience.
@@ -169,10 +235,6 @@ pub enum TokenType {
     Id,
 }
 
-fn access_tokens() -> Vec<TokenType> {
-    vec![TokenType::Access]
-}
-
 /// What a claim must be.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -211,8 +273,7 @@ fn max_token_size() -> String {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct ClaimMappings {
     /// The claim that names the caller.
-    #[serde(default)]
-    pub username: UsernameClaim,
+    pub username: Option<UsernameClaim>,
     /// The claim that is shown beside the name in records, and decides nothing.
     pub display: Option<DisplayClaim>,
     /// The claim that lists the caller's groups; without it, callers have none.
@@ -229,19 +290,11 @@ pub struct DisplayClaim {
 /// The claim that names the caller.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct UsernameClaim {
-    /// The claim that names the caller: a top-level name, or a JSON Pointer (RFC 6901) when it begins with `/`.
-    #[serde(default = "sub")]
-    pub claim: String,
-}
-
-impl Default for UsernameClaim {
-    fn default() -> Self {
-        Self { claim: sub() }
-    }
-}
-
-fn sub() -> String {
-    "sub".to_owned()
+    /// The claim that names the caller: a top-level name, or a JSON Pointer (RFC 6901) when it begins with `/`. Default `sub`.
+    pub claim: Option<String>,
+    /// Put before the name, so that it is no other provider's.
+    #[serde(default)]
+    pub prefix: String,
 }
 
 /// The claim that lists groups.
@@ -254,6 +307,9 @@ pub struct GroupsClaim {
     /// Takes the keys of an object, or of a list of objects, for groups (Zitadel's roles).
     #[serde(default)]
     pub object_keys: bool,
+    /// Put before every group, so that it is no other provider's.
+    #[serde(default)]
+    pub prefix: String,
 }
 
 /// What a string of groups is split at.
@@ -500,6 +556,9 @@ pub struct Limits {
     pub max_insert_bytes: String,
     /// How many times its size a compressed body may unpack to, where Keyhouse unpacks it; its first MiB may be any.
     pub decoding_ratio: u32,
+    /// Attempts with a forged or unknown token or key, from one address (of IPv6 one /64) in a minute; beyond, it has to wait,
+    /// but not with a token that was verified before.
+    pub failed_attempts: u32,
     /// HTTP/2.
     pub http2: Http2,
     /// How long running answers may take after SIGTERM.
@@ -522,6 +581,7 @@ impl Default for Limits {
             form_size: "8MiB".to_owned(),
             max_insert_bytes: "16GiB".to_owned(),
             decoding_ratio: 1000,
+            failed_attempts: 60,
             http2: Http2::default(),
             drain_timeout: "30s".to_owned(),
         }

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::config::{Provider, Split};
+use super::hints;
+use crate::config::{Groups, Provider, Split};
 use crate::refusal::{Reason, Refusal};
 
 /// Longest name of a caller or a group, in bytes.
@@ -45,7 +46,7 @@ pub(super) fn caller(config: &Provider, claims: &Map<String, Value>) -> Result<C
             format!("The token has no claim `{claim}`, which names the caller. Have provider {} add it.", config.name),
         )),
     };
-    let username = name(&config.username_claim)?;
+    let username = format!("{}{}", config.username_prefix, name(&config.username_claim)?);
     if config.username_claim == "email" && claims.get("email_verified").is_some_and(|verified| *verified != Value::Bool(true)) {
         let says = format!("Claim `email` names the caller, and provider {} has not verified it (`email_verified`).", config.name);
         return Err(Refusal::new(Reason::EmailUnverified, says));
@@ -55,49 +56,64 @@ pub(super) fn caller(config: &Provider, claims: &Map<String, Value>) -> Result<C
         subject: name("sub")?,
         username,
         display: config.display_claim.as_ref().and_then(|claim| checked(claim, find(claims, claim)?.as_str()?).ok()),
-        groups: match &config.groups_claim {
-            Some(claim) => groups(config, claims, claim)?,
+        groups: match &config.groups {
+            Some(mapping) => groups(config, mapping, claims)?,
             None => Vec::new(),
         },
     })
 }
 
+/// Checks that the token has every scope that its provider's part of the config asks for (RFC 8693 4.2, Okta's `scp`).
+pub(super) fn scopes(config: &Provider, claims: &Map<String, Value>) -> Result<(), Refusal> {
+    let scopes: Vec<&str> = match claims.get("scope").or_else(|| claims.get("scp")) {
+        Some(Value::String(text)) => text.split(' ').collect(),
+        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),
+        Some(_) | None => Vec::new(),
+    };
+    let missing: Vec<&str> = config.required_scopes.iter().map(String::as_str).filter(|scope| !scopes.contains(scope)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let says = format!("The token lacks the scope {}; have the client request it from provider {}.", missing.join(" "), config.name);
+    Err(Refusal::new(Reason::InsufficientScope, says).scope(config.required_scopes.join(" ")))
+}
+
 /// A list of strings, one string or several in one, or where that is declared an object's keys. Anything else is a mistake,
 /// never "no groups".
-fn groups(config: &Provider, claims: &Map<String, Value>, claim: &str) -> Result<Vec<String>, Refusal> {
+fn groups(config: &Provider, mapping: &Groups, claims: &Map<String, Value>) -> Result<Vec<String>, Refusal> {
+    let claim = mapping.claim.as_str();
     let wrong = || Refusal::new(Reason::ClaimType, format!("Claim `{claim}` lists the caller's groups and must be a list of strings."));
-    let several = |text: &str, at: char| text.split(at).filter(|group| !group.is_empty()).map(|group| checked(claim, group)).collect();
-    let keys = |object: &Map<String, Value>| object.keys().map(|group| checked(claim, group)).collect::<Result<Vec<_>, _>>();
+    let group = |text: &str| checked(claim, text).map(|text| format!("{}{text}", mapping.prefix));
+    let several = |text: &str, at: char| text.split(at).filter(|text| !text.is_empty()).map(group).collect();
+    let keys = |object: &Map<String, Value>| object.keys().map(|text| group(text)).collect::<Result<Vec<_>, _>>();
     match find(claims, claim) {
-        Some(Value::String(text)) => match config.groups_split {
-            None => Ok(vec![checked(claim, text)?]),
+        Some(Value::String(text)) => match mapping.split {
+            None => Ok(vec![group(text)?]),
             Some(Split::Space) => several(text, ' '),
             Some(Split::Comma) => several(text, ','),
         },
-        Some(Value::Object(object)) if config.groups_are_keys => keys(object),
+        Some(Value::Object(object)) if mapping.object_keys => keys(object),
         Some(Value::Array(groups)) => {
             let mut names = Vec::with_capacity(groups.len());
-            for group in groups {
-                match group.as_object().filter(|_| config.groups_are_keys) {
+            for item in groups {
+                match item.as_object().filter(|_| mapping.object_keys) {
                     Some(object) => names.extend(keys(object)?),
-                    None => names.push(checked(claim, group.as_str().ok_or_else(wrong)?)?),
+                    None => names.push(group(item.as_str().ok_or_else(wrong)?)?),
                 }
             }
             Ok(names)
         }
         Some(_) => Err(wrong()),
-        None if claims.contains_key("_claim_names") || claims.contains_key("hasgroups") => Err(Refusal::new(
-            Reason::GroupsMissing,
+        // Entra's own words: do not follow the address in `_claim_sources`.
+        None if claim == "groups" && (claims.contains_key("_claim_names") || claims.contains_key("hasgroups")) => Err(Refusal::new(
+            Reason::GroupsOverage,
             format!(
-                "The token has no claim `{claim}`: the caller is in too many groups for Entra to list. Use app roles, or only groups assigned to the application."
+                "The token has no claim `{claim}`: the caller is in more groups than Entra lists. Use app roles, or only groups assigned to the application."
             ),
         )),
         None => Err(Refusal::new(
             Reason::GroupsMissing,
-            format!(
-                "The token has no claim `{claim}`, so the caller has no groups. Have provider {} add it (Okta: a claim, Keycloak: a mapper, Entra: app roles).",
-                config.name
-            ),
+            format!("The token of provider {} has no claim `{claim}`, so the caller has no groups. {}", config.name, hints::groups(config)),
         )),
     }
 }

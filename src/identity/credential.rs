@@ -10,7 +10,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 
-use super::Caller;
+use super::{Caller, token};
 use crate::refusal::{Reason, Refusal};
 
 /// The secret of a request, and the names beside it; no `Debug` prints it.
@@ -18,6 +18,8 @@ pub(super) struct Credential {
     secret: String,
     place: Place,
     names: Vec<String>,
+    /// The bearer token that a configured header took the place of.
+    beside: Option<String>,
 }
 
 /// Where a secret came from.
@@ -27,6 +29,8 @@ enum Place {
     Basic,
     Key,
     Address,
+    /// One of the configured headers, by its number.
+    Header(usize),
 }
 
 impl Place {
@@ -36,6 +40,7 @@ impl Place {
             Place::Basic => "a Basic password",
             Place::Key => "X-ClickHouse-Key",
             Place::Address => "`password` in the address",
+            Place::Header(_) => "a header of `from_headers`",
         }
     }
 }
@@ -58,6 +63,30 @@ impl Credential {
     /// The secret.
     pub(super) fn secret(&self) -> &str {
         &self.secret
+    }
+
+    /// The number of the configured header that it came in.
+    pub(super) fn header(&self) -> Option<usize> {
+        match self.place {
+            Place::Header(number) => Some(number),
+            Place::Bearer | Place::Basic | Place::Key | Place::Address => None,
+        }
+    }
+
+    /// Checks that a bearer token which a header took the place of is not another person's. Providers' own access tokens often
+    /// cannot be read, and are nobody's then.
+    ///
+    /// # Errors
+    /// 400 where both are of one issuer and of two subjects.
+    pub(super) fn same_person(&self) -> Result<(), Refusal> {
+        let Some(Ok(beside)) = self.beside.as_deref().map(token::parse) else { return Ok(()) };
+        let Ok(taken) = token::parse(&self.secret) else { return Ok(()) };
+        let of = |name| (taken.claims.get(name), beside.claims.get(name));
+        let ((issuer, other_issuer), (subject, other_subject)) = (of("iss"), of("sub"));
+        if issuer == other_issuer && subject != other_subject {
+            return Err(multiple("two tokens of two people"));
+        }
+        Ok(())
     }
 
     /// Checks the names that came beside the secret. They say nothing about the caller, and go nowhere.
@@ -90,10 +119,13 @@ impl Credential {
 }
 
 /// Takes the credential out of the head, together with every other place where one could stand. `in_addresses` says whether
-/// the address may have one.
-pub(super) fn take(head: &mut Parts, in_addresses: bool) -> Result<Credential, Refusal> {
+/// the address may have one, `from_headers` which headers may.
+pub(super) fn take(head: &mut Parts, in_addresses: bool, from_headers: &[HeaderName]) -> Result<Credential, Refusal> {
     let mut found = Found::default();
-    let looked = found.look(head, in_addresses);
+    let looked = found.look(head, in_addresses, from_headers);
+    for name in from_headers {
+        head.headers.remove(name);
+    }
     for name in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, USER, KEY, CERTIFICATE, JWT] {
         head.headers.remove(name);
     }
@@ -108,8 +140,13 @@ struct Found {
 }
 
 impl Found {
-    fn look(&mut self, head: &mut Parts, in_addresses: bool) -> Result<(), Refusal> {
+    fn look(&mut self, head: &mut Parts, in_addresses: bool, from_headers: &[HeaderName]) -> Result<(), Refusal> {
         self.in_address(&mut head.uri, in_addresses)?;
+        for (number, name) in from_headers.iter().enumerate() {
+            if let Some(value) = only(&head.headers, name)? {
+                self.secret(Place::Header(number), text(name, value)?);
+            }
+        }
         if let Some(authorization) = only(&head.headers, &AUTHORIZATION)? {
             self.in_authorization(authorization)?;
         }
@@ -195,10 +232,14 @@ impl Found {
         }
     }
 
-    fn one(self) -> Result<Credential, Refusal> {
+    fn one(mut self) -> Result<Credential, Refusal> {
+        // What forwards a person's token in a header of its own sends the bearer token of the same sign-in too.
+        let in_header = self.secrets.iter().any(|(place, _)| matches!(place, Place::Header(_)));
+        let displaced = self.secrets.iter().position(|(place, _)| in_header && *place == Place::Bearer);
+        let beside = displaced.map(|index| self.secrets.remove(index).1);
         let mut secrets = self.secrets.into_iter();
         match (secrets.next(), secrets.next()) {
-            (Some((place, secret)), None) => Ok(Credential { secret, place, names: self.names }),
+            (Some((place, secret)), None) => Ok(Credential { secret, place, names: self.names, beside }),
             (Some((first, _)), Some((second, _))) => Err(multiple(&format!("{} and {}", first.shown(), second.shown()))),
             (None, _) if self.names.iter().any(|name| !name.is_empty()) => Err(Refusal::new(
                 Reason::NoCredentials,
@@ -285,7 +326,7 @@ mod tests {
             ("/?user=zoe", vec![("authorization", NAME_ALONE), ("x-clickhouse-key", "a.b.c"), ("accept", "*/*")], false, vec!["zoe", "default"], ""),
         ] {
             let mut head = head(target, &headers);
-            let credential = take(&mut head, in_addresses).unwrap_or_else(|refusal| panic!("{target} {headers:?}: {}", refusal.says()));
+            let credential = take(&mut head, in_addresses, &[]).unwrap_or_else(|refusal| panic!("{target} {headers:?}: {}", refusal.says()));
             assert_eq!(
                 (credential.secret(), credential.names.clone()),
                 ("a.b.c", names.iter().map(|name| (*name).to_owned()).collect()),
@@ -326,10 +367,10 @@ mod tests {
             ("/", vec![("authorization", "Bearer  ")], Reason::MalformedToken),
         ] {
             let mut head = head(target, &headers);
-            let refusal = take(&mut head, false).err().unwrap_or_else(|| panic!("{target} {headers:?}"));
+            let refusal = take(&mut head, false, &[]).err().unwrap_or_else(|| panic!("{target} {headers:?}"));
             assert_eq!(refusal.reason(), reason, "{target} {headers:?}");
         }
-        let refusal = take(&mut head("/?password=x&password=y", &[]), true).err().unwrap();
+        let refusal = take(&mut head("/?password=x&password=y", &[]), true, &[]).err().unwrap();
         assert_eq!(refusal.reason(), Reason::MultipleCredentials, "two passwords in one address");
     }
 }

@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::claims;
 use super::token::Parsed;
-use crate::config::{Provider, Scalar, TokenType};
+use super::{claims, hints, tenant};
+use crate::config::{Provider, Scalar, TENANT, TokenType};
 use crate::refusal::{Reason, Refusal};
 
 /// The first second of the year 10000: no token means a later one.
@@ -59,35 +59,20 @@ pub(super) fn issuer<'a>(parsed: &'a Parsed<'_>) -> Result<&'a str, Refusal> {
 }
 
 /// The refusal of an issuer that nobody configured. No network is asked for it, ever.
-pub(super) fn unknown_issuer<'a>(issuer: &str, known: impl Iterator<Item = &'a Provider>) -> Refusal {
-    let mut says = format!("Token issuer is {}; known issuers are ", quote(issuer));
-    let mut near = None;
-    for (index, provider) in known.enumerate() {
-        if index > 0 {
-            says.push_str(", ");
-        }
-        says.push_str(&format!("{} ({})", quote(&provider.issuer), provider.name));
-        if folded(&provider.issuer) == folded(issuer) {
-            near = Some(provider);
-        }
-    }
-    says.push('.');
-    match near {
-        Some(provider) => says.push_str(&format!(
-            " It differs from that of {} only by case, scheme or a slash; issuers are compared byte for byte: write it in the config exactly as the token has it.",
-            provider.name
-        )),
-        None => says.push_str(" Send a token of one of these, or ask for the provider to be added."),
-    }
-    Refusal::new(Reason::UnknownIssuer, says)
+pub(super) fn unknown_issuer(issuer: &str, known: &[&Provider]) -> Refusal {
+    let names: Vec<String> = known.iter().map(|provider| format!("{} ({})", quote(&provider.issuer), provider.name)).collect();
+    let hint = hints::issuer(issuer, known);
+    let hint = hint.as_deref().unwrap_or("Send a token of one of these, or ask for the provider to be added.");
+    Refusal::new(Reason::UnknownIssuer, format!("Token issuer is {}; known issuers are {}. {hint}", quote(issuer), names.join(", ")))
 }
 
 /// Audience, type and times of a token of this provider. All that does not fit is told in one refusal, whose reason is
 /// the first of them.
-pub(super) fn examine(parsed: &Parsed<'_>, config: &Provider, now: SystemTime) -> Result<Times, Refusal> {
+pub(super) fn examine(parsed: &Parsed<'_>, config: &Provider, token_types: &[TokenType], now: SystemTime) -> Result<Times, Refusal> {
     let mut mismatches = Mismatches::default();
+    mismatches.tenant(parsed, config);
     mismatches.audience(parsed, config);
-    mismatches.token_type(parsed, config);
+    mismatches.token_type(parsed, token_types);
     mismatches.client(parsed, config);
     mismatches.bound_claims(parsed, config);
     let times = mismatches.read_times(parsed);
@@ -127,6 +112,26 @@ impl Mismatches {
         Some(Refusal::new(reason, says.join(" ")))
     }
 
+    /// Of several tenants of Entra, the ones that are ours; the issuer must be the tenant's own.
+    fn tenant(&mut self, parsed: &Parsed<'_>, config: &Provider) {
+        let Some(named) = parsed.text("iss").and_then(|issuer| tenant::of(&config.issuer, issuer)) else { return };
+        let seen = parsed.claims.get("tid");
+        if !tenant::is_id(named) || seen.and_then(Value::as_str) != Some(named) {
+            let seen = seen.map_or_else(|| "missing".to_owned(), shown);
+            self.add(
+                Reason::IssuerMismatch,
+                format!("The token's issuer names the tenant {}, and its `tid` is {seen}; they must be the same.", quote(named)),
+            );
+            return;
+        }
+        if !config.bound_claims.get("tid").is_some_and(|bound| bound.iter().any(|id| json(id) == *named)) {
+            self.add(
+                Reason::TenantNotAllowed,
+                format!("The token is of the tenant {}; provider {} is bound to others. Have it added, if it is yours.", quote(named), config.name),
+            );
+        }
+    }
+
     /// RFC 7519 4.1.3: a string or an array of strings; one of them must be ours, byte for byte.
     fn audience(&mut self, parsed: &Parsed<'_>, config: &Provider) {
         let name = config.audience_claim.name();
@@ -146,7 +151,7 @@ impl Mismatches {
             return;
         }
         let ours = list(config.audiences.iter().map(String::as_str));
-        let hint = audience_hint(&seen, parsed, config);
+        let hint = hints::audience(&seen, parsed, config);
         if seen.is_empty() {
             self.add(Reason::AudienceMissing, format!("Token has no audience; provider {} must issue it for one of {ours}. {hint}", config.name));
         } else {
@@ -159,29 +164,34 @@ impl Mismatches {
     }
 
     /// Nothing says for certain what a token is for, but all that speaks against what is taken counts.
-    fn token_type(&mut self, parsed: &Parsed<'_>, config: &Provider) {
-        let claim = |name: &str| parsed.claims.get(name).and_then(Value::as_str);
+    fn token_type(&mut self, parsed: &Parsed<'_>, token_types: &[TokenType]) {
         let typ = parsed.header.get("typ").map(|typ| typ.as_str().unwrap_or(""));
         if let Some(typ) = typ.filter(|typ| !TOKEN_TYPES.iter().any(|known| typ.eq_ignore_ascii_case(known))) {
-            self.add(Reason::WrongTokenType, format!("Token type (`typ`) is {}, which is no access token's. {}", quote(typ), send(config)));
+            self.add(
+                Reason::WrongTokenType,
+                format!("Token type (`typ`) is {}, which is no access token's. {}", quote(typ), hints::send(token_types)),
+            );
         }
         let says_access = typ.is_some_and(|typ| typ.to_ascii_lowercase().contains("at+jwt"));
-        let said = [("typ", claim("typ").filter(|typ| !typ.eq_ignore_ascii_case("jwt"))), ("token_use", claim("token_use"))];
+        let said = [("typ", parsed.text("typ").filter(|typ| !typ.eq_ignore_ascii_case("jwt"))), ("token_use", parsed.text("token_use"))];
         let mut kinds =
             vec![says_access.then_some(TokenType::Access), ID_TOKENS.iter().find(|name| parsed.claims.contains_key(**name)).map(|_| TokenType::Id)];
         for (name, kind) in said.into_iter().filter_map(|(name, kind)| Some((name, kind?))) {
             match kind.to_ascii_lowercase().as_str() {
                 "bearer" | "access" => kinds.push(Some(TokenType::Access)),
                 "id" => kinds.push(Some(TokenType::Id)),
-                _ => self.add(Reason::WrongTokenType, format!("This is a token of another kind (`{name}` is {}). {}", quote(kind), send(config))),
+                _ => self.add(
+                    Reason::WrongTokenType,
+                    format!("This is a token of another kind (`{name}` is {}). {}", quote(kind), hints::send(token_types)),
+                ),
             }
         }
-        if let Some(other) = kinds.into_iter().flatten().find(|kind| !config.token_types.contains(kind)) {
+        if let Some(other) = kinds.into_iter().flatten().find(|kind| !token_types.contains(kind)) {
             let is = if other == TokenType::Id { "an ID token, which is for the client that the user signed in to" } else { "an access token" };
-            self.add(Reason::WrongTokenType, format!("This is {is}. {}", send(config)));
+            self.add(Reason::WrongTokenType, format!("This is {is}. {}", hints::send(token_types)));
         }
         if parsed.claims.contains_key("events") {
-            self.add(Reason::WrongTokenType, format!("This is a logout or security event token. {}", send(config)));
+            self.add(Reason::WrongTokenType, format!("This is a logout or security event token. {}", hints::send(token_types)));
         }
         if parsed.claims.contains_key("cnf") {
             self.add(
@@ -207,7 +217,9 @@ impl Mismatches {
 
     /// Values are compared by type too: the text "true" is not true.
     fn bound_claims(&mut self, parsed: &Parsed<'_>, config: &Provider) {
-        for (claim, bound) in &config.bound_claims {
+        // The tenant of a token of Entra's was looked at already.
+        let bound = config.bound_claims.iter().filter(|(claim, _)| *claim != "tid" || !config.issuer.contains(TENANT));
+        for (claim, bound) in bound {
             let expected: Vec<Value> = bound.iter().map(json).collect();
             let seen = claims::find(&parsed.claims, claim);
             let fits = match seen {
@@ -281,38 +293,6 @@ impl Mismatches {
     }
 }
 
-/// What to do about the audience, by the pattern of the wrong one.
-fn audience_hint(seen: &[&str], parsed: &Parsed<'_>, config: &Provider) -> String {
-    let claim = |name: &str| parsed.claims.get(name).and_then(Value::as_str);
-    let first = config.audiences.first().map_or("", String::as_str);
-    let near = seen.iter().find(|seen| config.audiences.iter().any(|ours| folded(ours) == folded(seen)));
-    if let Some(near) = near {
-        return format!("Audiences are compared byte for byte, and {} differs only by case, spaces, scheme or a slash.", quote(near));
-    }
-    if claim("token_use") == Some("access") && seen.is_empty() {
-        return "Access tokens of Cognito carry `client_id` instead of an audience: have the client request `resource=`.".to_owned();
-    }
-    if seen == ["account"] || (seen.is_empty() && parsed.claims.contains_key("realm_access")) {
-        let client = claim("azp").map_or_else(|| "the client".to_owned(), |azp| format!("client {}", quote(azp)));
-        return format!("Keycloak sets no audience by itself: add an Audience mapper with {} to a default client scope of {client}.", quote(first));
-    }
-    if seen.iter().any(|seen| seen.starts_with("00000003-0000-0000-c000-") || seen.contains("graph.microsoft.com")) {
-        return "This is a token for Microsoft Graph, which only Graph can verify: request the scope api://<your app>/.default.".to_owned();
-    }
-    if seen.iter().any(|seen| seen.starts_with("https://github.com/")) {
-        return format!("That is GitHub's default: request the token with core.getIDToken({}).", quote(first));
-    }
-    if seen.iter().any(|seen| seen.starts_with("https://kubernetes.default.svc")) {
-        return format!("That is the API server's audience: project the token with audience {}.", quote(first));
-    }
-    format!("Ask the client to request a token for {} (its audience, resource or scope setting).", quote(first))
-}
-
-/// What to send instead.
-fn send(config: &Provider) -> &'static str {
-    if config.token_types.contains(&TokenType::Access) { "Send the access token." } else { "Send the ID token." }
-}
-
 fn json(value: &Scalar) -> Value {
     match value {
         Scalar::Bool(value) => Value::from(*value),
@@ -352,7 +332,7 @@ pub(super) fn rfc3339(seconds: f64) -> String {
 }
 
 /// Text of a token inside a sentence of ours: bounded and without control characters.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let mut short: String = text.chars().take(100).flat_map(char::escape_debug).collect();
     if text.chars().nth(100).is_some() {
         short.push('…');
@@ -366,7 +346,7 @@ fn list<'a>(items: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// For near misses only, never for a decision.
-fn folded(text: &str) -> String {
+pub(super) fn folded(text: &str) -> String {
     let text = text.trim().trim_end_matches('/').to_lowercase();
     text.trim_start_matches("https://").trim_start_matches("http://").to_owned()
 }
@@ -374,34 +354,7 @@ fn folded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{AudienceClaim, KeySource};
-
-    fn provider() -> Provider {
-        let hour = Duration::from_secs(3600);
-        Provider {
-            name: "corp".to_owned(),
-            issuer: "https://idp".to_owned(),
-            audiences: vec!["clickhouse".to_owned()],
-            audience_claim: AudienceClaim::Aud,
-            token_types: vec![TokenType::Access],
-            allowed_clients: Vec::new(),
-            bound_claims: std::collections::BTreeMap::new(),
-            keys: KeySource::File("keys.json".into()),
-            ca_file: None,
-            algorithms: None,
-            clock_skew: Duration::from_secs(60),
-            max_token_lifetime: hour,
-            max_token_size: 16_384,
-            username_claim: "sub".to_owned(),
-            display_claim: None,
-            groups_claim: None,
-            groups_split: None,
-            groups_are_keys: false,
-            refresh: hour,
-            cooldown: hour,
-            max_stale: hour,
-        }
-    }
+    use crate::identity::issuer::tests::provider;
 
     #[test]
     fn a_kept_token_is_judged_by_the_clock_of_each_use() {

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::diagnosis::{self, YEAR_10000, rfc3339};
-use super::{Caller, Identities, Issuer, claims, token};
+use super::{Caller, Identities, Issuer, token};
 use crate::refusal::Refusal;
 
 /// A token taken apart, and judged as the gate would.
@@ -56,9 +56,9 @@ impl Identities {
 
     fn explain_offline(&self, parsed: &token::Parsed<'_>, now: SystemTime) -> Result<Arc<Caller>, Refusal> {
         let issuer: &Arc<Issuer> = self.issuer_of(parsed)?;
-        diagnosis::examine(parsed, issuer.config(), now)?;
+        diagnosis::examine(parsed, issuer.config(), &issuer.config().token_types, now)?;
         issuer.algorithm_of(parsed)?;
-        claims::caller(issuer.config(), &parsed.claims).map(Arc::new)
+        self.caller(issuer.config(), &parsed.claims).map(Arc::new)
     }
 }
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, HOST, USER_AGENT};
-use http::{Request, StatusCode, Uri};
+use http::header::{ACCEPT, AUTHORIZATION, HOST, USER_AGENT};
+use http::{HeaderValue, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
 
-use crate::config::Endpoint;
+use crate::config::{Endpoint, Secret};
 use crate::dial::{self, Dialer};
 
 /// Longest document.
@@ -35,20 +35,24 @@ pub(super) enum Error {
     Content(String),
 }
 
-/// Fetches one document.
-pub(super) async fn get(dialer: &Dialer, uri: &Uri) -> Result<Bytes, Error> {
-    tokio::time::timeout(TIMEOUT, exchange(dialer, uri)).await.unwrap_or_else(|_elapsed| Err(Error::Timeout(uri.clone())))
+/// Fetches one document, with a bearer token where the provider asks for one.
+pub(super) async fn get(dialer: &Dialer, uri: &Uri, bearer: Option<&Secret>) -> Result<Bytes, Error> {
+    tokio::time::timeout(TIMEOUT, exchange(dialer, uri, bearer)).await.unwrap_or_else(|_elapsed| Err(Error::Timeout(uri.clone())))
 }
 
-async fn exchange(dialer: &Dialer, uri: &Uri) -> Result<Bytes, Error> {
+async fn exchange(dialer: &Dialer, uri: &Uri, bearer: Option<&Secret>) -> Result<Bytes, Error> {
     let endpoint = Endpoint::of(uri).ok_or_else(|| Error::Address(uri.clone()))?;
     let mut sender = dialer.dial::<Empty<Bytes>>(&endpoint).await?;
-    let request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
+    let mut request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
         .header(HOST, endpoint.authority())
         .header(ACCEPT, "application/json, application/jwk-set+json")
-        .header(USER_AGENT, concat!("keyhouse/", env!("CARGO_PKG_VERSION")))
-        .body(Empty::new())
-        .map_err(|error| Error::Content(error.to_string()))?;
+        .header(USER_AGENT, concat!("keyhouse/", env!("CARGO_PKG_VERSION")));
+    if let Some(bearer) = bearer {
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", bearer.expose())).map_err(|error| Error::Content(error.to_string()))?;
+        value.set_sensitive(true);
+        request = request.header(AUTHORIZATION, value);
+    }
+    let request = request.body(Empty::new()).map_err(|error| Error::Content(error.to_string()))?;
     let answer = sender.send_request(request).await.map_err(|error| Error::Http(uri.clone(), error))?;
     if answer.status() != StatusCode::OK {
         return Err(Error::Status(uri.clone(), answer.status()));

@@ -4,10 +4,12 @@
 //! most once per cooldown; requests wait for that fetch two seconds at most. A failed fetch keeps the last good set;
 //! a good one replaces it whole, so that a key that the provider withdrew is gone.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use bytes::Bytes;
 use http::Uri;
 use openidconnect::{IssuerUrl, JsonWebKeySetUrl};
 use serde::Deserialize;
@@ -18,7 +20,7 @@ use super::fetch;
 use super::keys::{Algorithm, KeyId, KeySet};
 use super::token::Parsed;
 use crate::clock;
-use crate::config::{Endpoint, KeySource, Provider};
+use crate::config::{Endpoint, KeySource, Provider, Secret, TENANT};
 use crate::dial::Dialer;
 use crate::record::Metrics;
 use crate::refusal::{Reason, Refusal, chain};
@@ -38,6 +40,7 @@ pub struct Issuer {
     algorithms: Vec<Algorithm>,
     dialer: Dialer,
     keys: ArcSwapOption<Keys>,
+    generation: AtomicU64,
     /// When the next fetch for an unknown key is allowed.
     next_asked: Mutex<Option<Instant>>,
     asked: watch::Sender<u64>,
@@ -94,6 +97,7 @@ impl Issuer {
             algorithms,
             dialer,
             keys: ArcSwapOption::new(keys),
+            generation: AtomicU64::new(0),
             next_asked: Mutex::new(None),
             asked: watch::Sender::new(0),
             done: watch::Sender::new(0),
@@ -101,9 +105,23 @@ impl Issuer {
         })
     }
 
+    /// Takes over the keys of an earlier config's provider, so that its callers need not wait for a fetch. A fetch follows all
+    /// the same.
+    pub fn inherit(&self, earlier: &Issuer) {
+        let same = earlier.config.issuer == self.config.issuer && earlier.config.keys == self.config.keys;
+        if same && self.fetches() {
+            self.keys.store(earlier.keys.load_full());
+        }
+    }
+
     /// Its part of the config.
     pub fn config(&self) -> &Provider {
         &self.config
+    }
+
+    /// Whether its keys come from elsewhere and have to be kept fresh.
+    pub fn fetches(&self) -> bool {
+        !matches!(self.config.keys, KeySource::File(_))
     }
 
     /// Whether tokens of this provider can be judged now.
@@ -145,7 +163,7 @@ impl Issuer {
             keys = self.usable();
         }
         match keys {
-            Some(keys) => keys.set.verify(parsed, algorithm, &self.config.name),
+            Some(keys) => self.verify_with(&keys.set, parsed, algorithm),
             None => Err(Refusal::new(
                 Reason::KeysUnavailable,
                 format!(
@@ -157,13 +175,29 @@ impl Issuer {
         }
     }
 
+    fn verify_with(&self, keys: &KeySet, parsed: &Parsed<'_>, algorithm: Algorithm) -> Result<KeyId, Refusal> {
+        let key = keys.verify(parsed, algorithm, &self.config.name)?;
+        // Keys of all tenants stand in one set, and each says whose tokens it signs.
+        let (issuer, tenant) = (parsed.text("iss").unwrap_or_default(), parsed.text("tid").unwrap_or_default());
+        if self.config.issuer.contains(TENANT) && !keys.signs_for(&key, |template| template.replace(TENANT, tenant) == issuer) {
+            let says = format!("The key that signed the token is another tenant's at provider {}. Get a new token.", self.config.name);
+            return Err(Refusal::new(Reason::IssuerMismatch, says));
+        }
+        Ok(key)
+    }
+
+    /// Changes whenever the keys do.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
     fn usable(&self) -> Option<Arc<Keys>> {
         self.keys.load_full().filter(|keys| keys.until.is_none_or(|until| clock::tick() < until))
     }
 
     /// Waits for a fetch that begins now, or for the one that others wait for; returns at once within the cooldown.
     async fn fetched_anew(&self) {
-        if matches!(self.config.keys, KeySource::File(_)) {
+        if !self.fetches() {
             return;
         }
         if self.may_ask() {
@@ -199,6 +233,7 @@ impl Issuer {
                 Ok(keys) => {
                     tracing::info!(provider = self.config.name, keys = keys.set.len(), "keys fetched");
                     self.keys.store(Some(Arc::new(keys)));
+                    self.generation.fetch_add(1, Ordering::AcqRel);
                     self.metrics.keys_fetched(&self.config.name, clock::now());
                     pause = FIRST_PAUSE;
                     spread(self.config.refresh)
@@ -229,15 +264,21 @@ impl Issuer {
             (KeySource::Discovery(address), None) => self.discover(address).await?,
             (KeySource::File(file), _) => return Err(fetch::Error::Content(format!("the keys are in {}", file.display()))),
         };
-        let json = fetch::get(&self.dialer, &address).await?;
+        let json = self.get(&address).await?;
         let (set, left_out) = KeySet::read(&json).map_err(fetch::Error::Content)?;
         tell(&self.config.name, &left_out);
         *found = Some(address);
         Ok(Keys { set, until: Some(clock::tick() + self.config.max_stale) })
     }
 
+    async fn get(&self, address: &Uri) -> Result<Bytes, fetch::Error> {
+        // Read every time: such tokens live for an hour.
+        let bearer = self.config.bearer_token_file.as_deref().map(Secret::of_file).transpose().map_err(fetch::Error::Content)?;
+        fetch::get(&self.dialer, address, bearer.as_ref()).await
+    }
+
     async fn discover(&self, address: &Uri) -> Result<Uri, fetch::Error> {
-        let json = fetch::get(&self.dialer, address).await?;
+        let json = self.get(address).await?;
         let discovery: Discovery =
             serde_json::from_slice(&json).map_err(|error| fetch::Error::Content(format!("{address} is no discovery document ({error})")))?;
         if discovery.issuer.as_str() != self.config.issuer {
@@ -264,5 +305,42 @@ fn spread(interval: Duration) -> Duration {
 fn tell(provider: &str, left_out: &[String]) {
     for why in left_out {
         tracing::warn!(provider, "left out: {why}");
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::config::{AudienceClaim, TokenType};
+
+    /// A provider as plain as can be.
+    pub(in crate::identity) fn provider() -> Provider {
+        let hour = Duration::from_secs(3600);
+        Provider {
+            name: "corp".to_owned(),
+            preset: None,
+            issuer: "https://idp".to_owned(),
+            audiences: vec!["clickhouse".to_owned()],
+            audience_claim: AudienceClaim::Aud,
+            token_types: vec![TokenType::Access],
+            allowed_clients: Vec::new(),
+            bound_claims: std::collections::BTreeMap::new(),
+            required_scopes: Vec::new(),
+            from_headers: Vec::new(),
+            keys: KeySource::File("keys.json".into()),
+            ca_file: None,
+            bearer_token_file: None,
+            algorithms: None,
+            clock_skew: Duration::from_secs(60),
+            max_token_lifetime: hour,
+            max_token_size: 16_384,
+            username_claim: "sub".to_owned(),
+            username_prefix: String::new(),
+            display_claim: None,
+            groups: None,
+            refresh: hour,
+            cooldown: hour,
+            max_stale: hour,
+        }
     }
 }

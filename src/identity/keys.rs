@@ -87,6 +87,8 @@ pub(super) type KeyId = [u8; 32];
 struct Key {
     id: KeyId,
     kid: Option<String>,
+    /// Whose tokens it signs, where the provider says so (Entra's extension).
+    issuer: Option<String>,
     /// The algorithm that the provider says it is for.
     only: Option<Algorithm>,
     /// The algorithms that fit its type, each ready to verify.
@@ -138,6 +140,11 @@ impl KeySet {
         self.0.iter().any(|key| key.id == *id)
     }
 
+    /// Whether the key signs for an issuer that is made from its own template like this.
+    pub(super) fn signs_for(&self, id: &KeyId, is: impl Fn(&str) -> bool) -> bool {
+        self.0.iter().any(|key| key.id == *id && key.issuer.as_deref().is_some_and(&is))
+    }
+
     /// Verifies the signature, and says by which key.
     pub(super) fn verify(&self, parsed: &Parsed<'_>, algorithm: Algorithm, provider: &str) -> Result<KeyId, Refusal> {
         let candidates = self.candidates(parsed.kid(), algorithm, provider)?;
@@ -146,7 +153,7 @@ impl KeySet {
                 return Ok(id);
             }
         }
-        Err(Refusal::new(Reason::BadSignature, format!("The token's signature does not fit it by the keys of provider {provider}. Get a new token.")))
+        Err(bad_signature(provider))
     }
 
     fn candidates(&self, kid: Option<&str>, algorithm: Algorithm, provider: &str) -> Result<Vec<(KeyId, &ParsedPublicKey)>, Refusal> {
@@ -179,6 +186,11 @@ impl KeySet {
         }
         Ok(fitting.into_iter().flat_map(|key| key.ready.iter().filter(|(fits, _)| *fits == algorithm).map(|(_, parsed)| (key.id, parsed))).collect())
     }
+}
+
+/// The refusal of a signature that does not fit.
+pub(super) fn bad_signature(provider: &str) -> Refusal {
+    Refusal::new(Reason::BadSignature, format!("The token's signature does not fit it by the keys of provider {provider}. Get a new token."))
 }
 
 fn key(member: &Value) -> Result<Key, String> {
@@ -231,7 +243,7 @@ fn key(member: &Value) -> Result<Key, String> {
         .map(|algorithm| Ok((*algorithm, ParsedPublicKey::new(algorithm.verification(), &public)?)))
         .collect::<Result<Vec<_>, aws_lc_rs::error::KeyRejected>>()
         .map_err(|error| format!("is refused ({error})"))?;
-    Ok(Key { id: sha256(&public), kid, only, ready })
+    Ok(Key { id: sha256(&public), kid, issuer: text("issuer").map(str::to_owned), only, ready })
 }
 
 #[cfg(test)]

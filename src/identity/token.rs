@@ -24,6 +24,11 @@ impl Parsed<'_> {
     pub(super) fn kid(&self) -> Option<&str> {
         self.header.get("kid").and_then(Value::as_str)
     }
+
+    /// A claim that is text.
+    pub(super) fn text(&self, claim: &str) -> Option<&str> {
+        self.claims.get(claim).and_then(Value::as_str)
+    }
 }
 
 /// Takes a token apart.

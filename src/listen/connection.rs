@@ -3,11 +3,12 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -15,15 +16,16 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use super::Arrived;
 use super::drain::{Drain, Draining};
 use super::pace::{Pace, Paced, Taken};
-use crate::config::Limits;
+use super::{Arrived, origin};
+use crate::config::{Config, Limits};
 use crate::record::Metrics;
 
 /// How often a caller on HTTP/2 is asked whether it is still there, and how long it may take to say so.
@@ -31,6 +33,15 @@ const STILL_THERE: Duration = Duration::from_secs(20);
 
 /// The pause after an `accept` that failed: out of descriptors, most likely.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// What is spoken on a listener before HTTP.
+#[derive(Clone)]
+pub struct Spoken {
+    /// Whether connections begin with a PROXY header.
+    pub proxy_protocol: bool,
+    /// TLS, where the listener has it.
+    pub tls: Option<TlsAcceptor>,
+}
 
 /// What answers requests.
 pub trait Handler: Clone + Send + Sync + 'static {
@@ -41,9 +52,28 @@ pub trait Handler: Clone + Send + Sync + 'static {
     fn answer(&self, arrived: Arrived) -> impl Future<Output = Response<Self::Body>> + Send;
 }
 
+/// A connection's two ends as far as they are known: who opened it, and for whom.
+#[derive(Clone, Copy)]
+struct Ends {
+    peer: SocketAddr,
+    origin: IpAddr,
+}
+
+/// What connections are held to; a reload changes it under them.
+struct Bounds {
+    limits: Limits,
+    trusted_proxies: Vec<IpNet>,
+}
+
+impl Bounds {
+    fn of(config: &Config) -> Arc<Self> {
+        Arc::new(Self { limits: config.limits.clone(), trusted_proxies: config.trusted_proxies.clone() })
+    }
+}
+
 /// What all listeners share.
 pub struct Front<H> {
-    limits: Limits,
+    bounds: ArcSwap<Bounds>,
     slots: Arc<Semaphore>,
     metrics: Arc<Metrics>,
     handler: H,
@@ -51,13 +81,18 @@ pub struct Front<H> {
 
 impl<H: Handler> Front<H> {
     /// Listeners that hand their requests to this handler.
-    pub fn new(limits: Limits, metrics: Arc<Metrics>, handler: H) -> Arc<Self> {
-        let slots = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
-        Arc::new(Self { limits, slots, metrics, handler })
+    pub fn new(config: &Config, metrics: Arc<Metrics>, handler: H) -> Arc<Self> {
+        let slots = Arc::new(Semaphore::new(config.limits.connections.min(Semaphore::MAX_PERMITS)));
+        Arc::new(Self { bounds: ArcSwap::new(Bounds::of(config)), slots, metrics, handler })
+    }
+
+    /// Holds connections to this config from now on; how many there may be stays as it was.
+    pub fn reload(&self, config: &Config) {
+        self.bounds.store(Bounds::of(config));
     }
 
     /// Accepts until the drain begins.
-    pub fn listen(self: Arc<Self>, listener: TcpListener, tls: Option<TlsAcceptor>, drain: &Drain) -> impl Future<Output = ()> + Send + use<H> {
+    pub fn listen(self: Arc<Self>, listener: TcpListener, spoken: Arc<ArcSwap<Spoken>>, drain: &Drain) -> impl Future<Output = ()> + Send + use<H> {
         let member = drain.member();
         async move {
             let mut draining = member.clone();
@@ -68,7 +103,7 @@ impl<H: Handler> Front<H> {
                     () = &mut begun => return,
                 };
                 match accepted {
-                    Ok((stream, peer)) => self.accept(stream, peer, tls.clone(), member.clone()),
+                    Ok((stream, peer)) => self.accept(stream, peer, spoken.load_full(), member.clone()),
                     Err(error) => {
                         tracing::warn!(%error, "a connection cannot be accepted");
                         tokio::time::sleep(AFTER_FAILURE).await;
@@ -78,7 +113,7 @@ impl<H: Handler> Front<H> {
         }
     }
 
-    fn accept(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, draining: Draining) {
+    fn accept(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, spoken: Arc<Spoken>, draining: Draining) {
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
             self.refused("connections");
             return;
@@ -86,7 +121,7 @@ impl<H: Handler> Front<H> {
         let front = Arc::clone(self);
         tokio::spawn(async move {
             front.metrics.connections.inc();
-            front.connection(stream, peer, tls, draining).await;
+            front.connection(stream, peer, spoken, draining).await;
             front.metrics.connections.dec();
             drop(slot);
         });
@@ -96,16 +131,26 @@ impl<H: Handler> Front<H> {
         self.metrics.connections_refused.with_label_values(&[why]).inc();
     }
 
-    async fn connection(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, draining: Draining) {
+    async fn connection(self: &Arc<Self>, mut stream: TcpStream, peer: SocketAddr, spoken: Arc<Spoken>, draining: Draining) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, %peer, "a socket option cannot be set");
         }
-        let Some(tls) = tls else {
-            return self.http1(stream, peer, draining).await;
+        let mut ends = Ends { peer, origin: peer.ip() };
+        if spoken.proxy_protocol {
+            match self.introduced(&mut stream, peer).await {
+                Ok(origin) => ends.origin = origin,
+                Err(says) => {
+                    tracing::warn!(%peer, "a connection without a PROXY header that can be believed: {says}");
+                    return self.refused("proxy-header");
+                }
+            }
+        }
+        let Some(tls) = &spoken.tls else {
+            return self.http1(stream, ends, draining).await;
         };
-        match tokio::time::timeout(self.limits.handshake_timeout, tls.accept(stream)).await {
-            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => self.http2(stream, peer, draining).await,
-            Ok(Ok(stream)) => self.http1(stream, peer, draining).await,
+        match tokio::time::timeout(self.handshake_timeout(), tls.accept(stream)).await {
+            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => self.http2(stream, ends, draining).await,
+            Ok(Ok(stream)) => self.http1(stream, ends, draining).await,
             Ok(Err(error)) => {
                 tracing::debug!(%error, %peer, "no TLS handshake");
                 self.refused("handshake");
@@ -114,24 +159,41 @@ impl<H: Handler> Front<H> {
         }
     }
 
-    async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self: &Arc<Self>, stream: S, peer: SocketAddr, draining: Draining) {
+    fn handshake_timeout(&self) -> Duration {
+        self.bounds.load().limits.handshake_timeout
+    }
+
+    /// For whom a proxy opened this connection, by its PROXY header.
+    async fn introduced(&self, stream: &mut TcpStream, peer: SocketAddr) -> Result<IpAddr, String> {
+        if !origin::is_trusted(&self.bounds.load().trusted_proxies, peer.ip()) {
+            return Err("it is none of trusted_proxies".to_owned());
+        }
+        match tokio::time::timeout(self.handshake_timeout(), origin::proxy_header(stream)).await {
+            Ok(told) => told.map(|told| told.map_or(peer.ip(), |told| told.ip())),
+            Err(_elapsed) => Err("it did not come in time".to_owned()),
+        }
+    }
+
+    async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self: &Arc<Self>, stream: S, ends: Ends, draining: Draining) {
         let pace = Pace::new();
-        let service = self.service(peer, &pace);
+        let service = self.service(ends, &pace);
         let io = TokioIo::new(Paced::new(stream, pace.clone()));
+        let bounds = self.bounds.load_full();
         let connection = http1::Builder::new()
             .header_read_timeout(None)
             .half_close(false)
-            .max_headers(self.limits.header_count)
-            .max_header_size(self.limits.header_size)
+            .max_headers(bounds.limits.header_count)
+            .max_header_size(bounds.limits.header_size)
             .serve_connection(io, service);
         self.watch(pin!(connection), http1::Connection::graceful_shutdown, &pace, true, draining).await;
     }
 
-    async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self: &Arc<Self>, stream: S, peer: SocketAddr, draining: Draining) {
+    async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self: &Arc<Self>, stream: S, ends: Ends, draining: Draining) {
         let pace = Pace::new();
-        let service = self.service(peer, &pace);
+        let service = self.service(ends, &pace);
         let io = TokioIo::new(Paced::new(stream, pace.clone()));
-        let limits = &self.limits.http2;
+        let bounds = self.bounds.load_full();
+        let limits = &bounds.limits.http2;
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(STILL_THERE)
@@ -147,14 +209,14 @@ impl<H: Handler> Front<H> {
     /// What hyper calls for each request; on HTTP/2 these run side by side in tasks of their own.
     fn service(
         self: &Arc<Self>,
-        peer: SocketAddr,
+        Ends { peer, origin }: Ends,
         pace: &Pace,
     ) -> impl Service<Request<Incoming>, Response = Response<Taken<H::Body>>, Error = Infallible, Future: Send + 'static> + use<H> {
         let (front, pace) = (Arc::clone(self), pace.clone());
         service_fn(move |request| {
             let (front, running) = (Arc::clone(&front), pace.request());
             async move {
-                let answer = front.handler.answer(Arrived::new(peer, request)).await;
+                let answer = front.handler.answer(Arrived::new(peer, origin, &front.bounds.load().trusted_proxies, request)).await;
                 Ok(answer.map(|body| Taken::new(body, running)))
             }
         })
@@ -167,7 +229,7 @@ impl<H: Handler> Front<H> {
     {
         let mut finishing = false;
         loop {
-            let look_away = match pace.check(&self.limits, heads_are_timed) {
+            let look_away = match pace.check(&self.bounds.load().limits, heads_are_timed) {
                 Ok(left) => left,
                 Err(slow) => return self.refused(slow.word()),
             };

@@ -1,7 +1,7 @@
 //! One request's line, filled in as the request walks.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
@@ -120,6 +120,9 @@ pub struct Entry {
     pub request_id: RequestId,
     /// Who connected.
     pub peer: SocketAddr,
+    /// Where the request comes from, where a trusted proxy tells another address than the peer's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
     /// The HTTP method.
     pub method: String,
     /// The HTTP version.
@@ -190,6 +193,7 @@ impl Entry {
             time,
             request_id: RequestId::new(),
             peer,
+            address: None,
             method: method.as_str().chars().take(32).collect(),
             http: match version {
                 http::Version::HTTP_2 => "2",

@@ -23,6 +23,9 @@ pub struct Metrics {
     pub upstream_connections: IntCounter,
     keys_fetches: IntCounterVec,
     keys_last_success: GaugeVec,
+    reloads: IntCounterVec,
+    reloaded: Gauge,
+    reload_last_success: Gauge,
     ready: Gauge,
 }
 
@@ -54,6 +57,9 @@ impl Metrics {
             upstream_connections: IntCounter::new("upstream_connections_total", "Connections opened to ClickHouse.")?,
             keys_fetches: IntCounterVec::new(Opts::new("jwks_fetches_total", "Fetches of keys by provider and result."), &["provider", "result"])?,
             keys_last_success: GaugeVec::new(Opts::new("jwks_last_success_timestamp_seconds", "When the keys were last fetched."), &["provider"])?,
+            reloads: IntCounterVec::new(Opts::new("reloads_total", "Reloads of the config by their result."), &["result"])?,
+            reloaded: Gauge::new("config_last_reload_successful", "Whether what runs is what the files say, as far as was asked.")?,
+            reload_last_success: Gauge::new("config_last_reload_success_timestamp_seconds", "When the config that runs was read.")?,
             ready: Gauge::new("ready", "Whether requests can be served.")?,
             registry,
         };
@@ -74,6 +80,9 @@ impl Metrics {
         registry.register(Box::new(self.upstream_connections.clone()))?;
         registry.register(Box::new(self.keys_fetches.clone()))?;
         registry.register(Box::new(self.keys_last_success.clone()))?;
+        registry.register(Box::new(self.reloads.clone()))?;
+        registry.register(Box::new(self.reloaded.clone()))?;
+        registry.register(Box::new(self.reload_last_success.clone()))?;
         registry.register(Box::new(self.ready.clone()))
     }
 
@@ -99,6 +108,20 @@ impl Metrics {
     /// Counts a fetch of keys that failed.
     pub fn keys_failed(&self, provider: &str) {
         self.keys_fetches.with_label_values(&[provider, "failed"]).inc();
+    }
+
+    /// Notes that the config that was read now is the one that runs.
+    pub fn config_runs(&self, now: SystemTime) {
+        self.reloaded.set(1.0);
+        self.reload_last_success.set(now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
+    }
+
+    /// Counts a reload.
+    pub fn reload_ended(&self, good: bool) {
+        self.reloads.with_label_values(&[if good { "ok" } else { "failed" }]).inc();
+        if !good {
+            self.reloaded.set(0.0);
+        }
     }
 
     /// Everything in the text format of Prometheus.

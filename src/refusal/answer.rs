@@ -74,6 +74,7 @@ impl Refusal {
         let error = match (self.reason(), self.reason().status()) {
             (Reason::NoCredentials, _) => None,
             (_, StatusCode::UNAUTHORIZED) => Some("invalid_token"),
+            (Reason::InsufficientScope, _) => Some("insufficient_scope"),
             (Reason::MultipleCredentials | Reason::TokenInUrl, _) => Some("invalid_request"),
             _ => return None,
         };
@@ -83,6 +84,9 @@ impl Refusal {
         }
         if let Some(error) = error {
             challenge.push_str(&format!(", error=\"{error}\", error_description=\"{}\"", quotable(self.says())));
+        }
+        if let Some(scope) = &self.scope {
+            challenge.push_str(&format!(", scope=\"{}\"", quotable(scope)));
         }
         HeaderValue::from_str(&challenge).ok()
     }

@@ -25,7 +25,9 @@ pub(super) struct Fact {
 /// Everything that changes what is understood: the text, the values of its parameters, what stands behind VALUES.
 pub(super) type Key = [u8; 32];
 
-/// Statements by the text that they were read from. What was judged is never kept: rules change, and facts do not.
+/// Statements by the text that they were read from. What was judged is never kept: rules change, and facts do not. Clones share
+/// what they keep.
+#[derive(Clone)]
 pub struct Kept(Cache<Key, Fact>);
 
 impl Kept {

@@ -63,7 +63,7 @@ pub(super) struct Failure {
     /// The data that would have gone with it then.
     pub(super) data: Option<Box<Data>>,
     /// It was the caller's data that broke off.
-    pub(super) cut: Option<Refusal>,
+    pub(super) cut: Option<Box<Refusal>>,
     /// The connection had waited for work.
     reused: bool,
     /// It was the question for settings that failed.
@@ -226,7 +226,7 @@ fn failed(mut error: TrySendError<Outgoing>, reused: bool) -> Failure {
     let failure = Failure { unsent: unsent.is_some(), data: unsent.and_then(|request| request.into_body().into_data()), reused, ..failure };
     let error = error.into_error();
     match error.source().and_then(|source| source.downcast_ref::<Cut>()) {
-        Some(cut) => Failure { cut: Some(cut.refusal()), ..Failure::new(Reason::BodyBroken, "The body broke off.") },
+        Some(cut) => Failure { cut: Some(Box::new(cut.refusal())), ..Failure::new(Reason::BodyBroken, "The body broke off.") },
         None => failure.because(error),
     }
 }

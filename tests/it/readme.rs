@@ -9,7 +9,11 @@ use std::{
     process::Command,
 };
 
-use keyhouse::{config::written::Config, policy::WrittenRules, refusal::Reason};
+use keyhouse::{
+    config::{Preset, preset::fills, written::Config},
+    policy::WrittenRules,
+    refusal::Reason,
+};
 use schemars::schema_for;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -57,6 +61,7 @@ fn row(name: &str, property: &Value, root: &Value, path: &str, required: bool, o
     let default = match &property["default"] {
         Value::Null if required => "required".to_owned(),
         Value::Null => String::new(),
+        Value::String(text) if text.is_empty() => String::new(),
         Value::String(text) => format!("`{text}`"),
         other => format!("`{other}`"),
     };
@@ -88,6 +93,13 @@ fn every_key_of_the_config_stands_in_the_readme() {
 #[test]
 fn every_key_of_a_rule_stands_in_the_readme() {
     stands_there("policy", &table_of(schema_for!(WrittenRules).as_value()));
+}
+
+#[test]
+fn every_preset_stands_in_the_readme() {
+    let name = |preset: Preset| serde_json::to_value(preset).unwrap().as_str().unwrap().to_owned();
+    let rows = Preset::ALL.map(|preset| format!("| `{}` | {} |\n", name(preset), fills(preset)));
+    stands_there("presets", &format!("| preset | fills |\n| --- | --- |\n{}", rows.concat()));
 }
 
 #[test]
