@@ -265,6 +265,7 @@ impl Identities {
         let algorithm = issuer.algorithm_of(&parsed)?;
         let generation = issuer.generation();
         if self.bad.get(&digest) == Some(generation) {
+            self.metrics.token_cache.with_label_values(&["bad"]).inc();
             return Err(keys::bad_signature(&config.name));
         }
         let key = issuer.verify(&parsed, algorithm).await.inspect_err(|refusal| {

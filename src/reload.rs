@@ -49,7 +49,7 @@ impl Reloader {
                     for problem in problems.iter() {
                         tracing::error!("{problem}");
                     }
-                    tracing::error!("not reloaded: {} mistake(s); the config that was good serves on, unchanged", problems.len());
+                    tracing::error!("nothing was reloaded, {} mistake(s): the config that was good serves on", problems.len());
                 }
             }
         }

@@ -17,7 +17,7 @@ pub struct Metrics {
     pub connections_refused: IntCounterVec,
     /// Records that could not be written.
     pub records_lost: IntCounter,
-    /// Tokens found among the kept ones, or not.
+    /// Tokens found among the kept ones (`hit`) or not (`miss`), and among these the known bad ones (`bad`).
     pub token_cache: IntCounterVec,
     /// Connections opened to ClickHouse.
     pub upstream_connections: IntCounter,
@@ -53,7 +53,13 @@ impl Metrics {
                 &["why"],
             )?,
             records_lost: IntCounter::new("records_lost_total", "Records that could not be written.")?,
-            token_cache: IntCounterVec::new(Opts::new("token_cache_total", "Verified tokens that were still known, or not."), &["found"])?,
+            token_cache: IntCounterVec::new(
+                Opts::new(
+                    "token_cache_total",
+                    "Tokens by what was known of them: verified before (hit), nothing (miss), and of these that their signature is wrong (bad).",
+                ),
+                &["found"],
+            )?,
             upstream_connections: IntCounter::new("upstream_connections_total", "Connections opened to ClickHouse.")?,
             keys_fetches: IntCounterVec::new(Opts::new("jwks_fetches_total", "Fetches of keys by provider and result."), &["provider", "result"])?,
             keys_last_success: GaugeVec::new(Opts::new("jwks_last_success_timestamp_seconds", "When the keys were last fetched."), &["provider"])?,

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::support::{
+    accounts::Account,
     client::{basic, get, send},
     house::{Plan, run},
     issuer::Issuer,
@@ -10,38 +11,28 @@ use crate::support::{
     script::Script,
 };
 
-/// What `keyhouse service-account new` says for this name: the key, and the lines for the config without their first.
-async fn new_account(arguments: &[&str]) -> (String, String) {
-    let folder = tempfile::TempDir::new().unwrap();
-    let ended = run(folder.path(), &[&["service-account", "new"], arguments].concat()).await;
-    assert!(ended.status.success(), "{}", ended.err);
-    let key = ended.out.lines().find_map(|line| line.strip_prefix("# khs_")).map(|rest| format!("khs_{rest}"));
-    let (_, config) = ended.out.split_once("service_accounts:\n").unwrap();
-    (key.unwrap(), config.to_owned())
-}
-
 #[tokio::test]
 async fn a_service_account_is_known_by_its_key_alone_and_within_its_bounds() {
     let (issuer, recorder) = (Issuer::start().await, Recorder::start(Script::ok("1\n")).await);
-    let (health, health_lines) = new_account(&["health", "--group", "analysts"]).await;
-    let (far, far_lines) = new_account(&["far", "--group", "analysts", "--network", "10.0.0.0/8"]).await;
-    let (gone, gone_lines) = new_account(&["gone", "--group", "analysts", "--network", "127.0.0.0/8"]).await;
-    let (lost, lost_lines) = new_account(&["lost", "--group", "nobodies"]).await;
-    let accounts = format!("\n{health_lines}{far_lines}{gone_lines}    expires: 2020-01-01T00:00:00Z\n{lost_lines}");
+    let health = Account::new("health", &["--group", "analysts"]).await;
+    let far = Account::new("far", &["--group", "analysts", "--network", "10.0.0.0/8"]).await;
+    let gone = Account::new("gone", &["--group", "analysts", "--network", "127.0.0.0/8"]).await;
+    let lost = Account::new("lost", &["--group", "nobodies"]).await;
+    let accounts = format!("\n{}{}{}    expires: 2020-01-01T00:00:00Z\n{}", health.config, far.config, gone.config, lost.config);
     let house = Plan::new(&issuer.url, &[&recorder.url]).section("service_accounts", &accounts).log("debug").start().await;
     let bearer = |key: &str| format!("Authorization: Bearer {key}");
     let ask = |header: &str| get("/?query=SELECT%201", &[header]);
-    for header in [bearer(&health), basic("health", &health), basic("default", &health), format!("X-ClickHouse-Key: {health}")] {
+    for header in [bearer(&health.key), basic("health", &health.key), basic("default", &health.key), format!("X-ClickHouse-Key: {}", health.key)] {
         let answer = send(&house, ask(&header)).await;
         assert_eq!((answer.status, answer.text().as_str()), (200, "1\n"), "{header}");
     }
     let refused = [
-        (bearer(&format!("{health}x")), 401, "unknown_service_key"),
+        (bearer(&format!("{}x", health.key)), 401, "unknown_service_key"),
         (bearer("khs_"), 401, "unknown_service_key"),
-        (basic("grafana", &health), 401, "user_mismatch"),
-        (bearer(&far), 403, "network_not_allowed"),
-        (bearer(&gone), 401, "service_account_expired"),
-        (bearer(&lost), 403, "no-rule"),
+        (basic("grafana", &health.key), 401, "user_mismatch"),
+        (bearer(&far.key), 403, "network_not_allowed"),
+        (bearer(&gone.key), 401, "service_account_expired"),
+        (bearer(&lost.key), 403, "no-rule"),
     ];
     for (header, status, reason) in &refused {
         let answer = send(&house, ask(header)).await;
@@ -56,7 +47,7 @@ async fn a_service_account_is_known_by_its_key_alone_and_within_its_bounds() {
     let heard = recorder.wait_requests(4).await;
     assert_eq!(heard.len(), 4, "a refused statement reached ClickHouse");
     let said = format!("{}{}{heard:?}", house.program.log(), serde_json::to_string(&records).unwrap());
-    for key in [health, far, gone, lost] {
+    for Account { key, .. } in [health, far, gone, lost] {
         assert!(!said.contains(&key), "a key is in the log, in the record or at ClickHouse");
     }
 }

@@ -17,6 +17,7 @@ mod support;
 
 mod accounts;
 mod attacks;
+mod attempts;
 mod bombs;
 mod check;
 mod clients;
@@ -29,8 +30,10 @@ mod keys;
 mod listen;
 mod modern;
 mod oracle;
+mod origin;
 mod providers;
 mod readme;
+mod reload;
 mod statements;
 mod streaming;
 mod support_works;

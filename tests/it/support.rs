@@ -1,5 +1,6 @@
 //! The peers and the callers of the tests: real ones, or ones named by how they misbehave.
 
+pub mod accounts;
 pub mod certificates;
 pub mod clickhouse;
 pub mod client;

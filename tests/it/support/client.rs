@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     task::JoinSet,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -64,6 +64,21 @@ pub struct Caller {
 impl Caller {
     pub async fn plain(address: SocketAddr) -> Self {
         Self::over(connect(address).await)
+    }
+
+    /// From this address of loopback instead of the usual one.
+    pub async fn plain_from(source: &str, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(source.parse().unwrap(), 0)).unwrap();
+        Self::over(soon("a connection", socket.connect(address)).await.unwrap())
+    }
+
+    /// Sends this before the handshake, as a proxy that introduces its caller.
+    pub async fn tls_after(address: SocketAddr, introduction: &[u8]) -> Self {
+        let mut stream = connect(address).await;
+        stream.write_all(introduction).await.unwrap();
+        let tls = TlsConnector::from(Arc::new(Certificates::shared().client(&["http/1.1"])));
+        Self::over(soon("a handshake", tls.connect(ServerName::try_from("localhost").unwrap(), stream)).await.unwrap())
     }
 
     /// Trusts the authority of the tests and expects a certificate for localhost.

@@ -128,11 +128,21 @@ impl Plan {
         let folder = TempDir::new().unwrap();
         Certificates::shared().write_to(folder.path());
         std::fs::create_dir(folder.path().join("policies")).unwrap();
-        std::fs::write(folder.path().join("keyhouse.yaml"), self.config()).unwrap();
-        for (name, text) in &self.files {
-            std::fs::write(folder.path().join(name), text).unwrap();
-        }
+        self.write_to(folder.path());
         folder
+    }
+
+    /// The config and the files of this plan, over what is there.
+    pub fn write_to(&self, folder: &Path) {
+        std::fs::write(folder.join("keyhouse.yaml"), self.config()).unwrap();
+        for (name, text) in &self.files {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+    }
+
+    /// What stands in one of its files.
+    pub fn config_of(&self, name: &str) -> String {
+        self.files.iter().find(|(known, _)| known == name).map(|(_, text)| text.clone()).unwrap()
     }
 
     /// A house that says it is ready.
