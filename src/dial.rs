@@ -1,12 +1,17 @@
-//! Connections that Keyhouse opens itself: TCP, TLS where the endpoint says so, HTTP/1.1, everything within one time.
+//! Connections that Keyhouse opens itself: TCP, through a proxy where the environment names one, TLS where the endpoint says so,
+//! HTTP/1.1, everything within one time.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Uri;
 use hyper::body::Body;
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -14,6 +19,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tower_service::Service;
 
 use crate::config::Endpoint;
 
@@ -29,6 +35,9 @@ pub enum Error {
     /// TCP or TLS failed.
     #[error("no connection to {0}")]
     Connect(String, #[source] io::Error),
+    /// The proxy of the environment gave no way through.
+    #[error("no connection to {0} through the proxy {1}")]
+    Proxy(String, String, #[source] Box<dyn std::error::Error + Send + Sync>),
     /// The peer speaks no HTTP/1.1.
     #[error("no HTTP/1.1 with {0}")]
     Http(String, #[source] hyper::Error),
@@ -39,6 +48,8 @@ pub enum Error {
 pub struct Dialer {
     tls: TlsConnector,
     timeout: Duration,
+    /// The proxies of the environment; none for ClickHouse, which stands near.
+    proxies: Option<Arc<Matcher>>,
 }
 
 impl Dialer {
@@ -58,7 +69,12 @@ impl Dialer {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { tls: TlsConnector::from(Arc::new(config)), timeout })
+        Ok(Self { tls: TlsConnector::from(Arc::new(config)), timeout, proxies: None })
+    }
+
+    /// The same through the proxy that `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` name, as curl reads them.
+    pub fn by_environment(self) -> Self {
+        Self { proxies: Some(Arc::new(Matcher::from_env())), ..self }
     }
 
     /// One connection. The task that drives it ends when the connection does.
@@ -73,6 +89,11 @@ impl Dialer {
             .unwrap_or_else(|_elapsed| Err(Error::Timeout(endpoint.to_string(), self.timeout)))
     }
 
+    fn proxy_to(&self, endpoint: &Endpoint) -> Option<(Intercept, Uri)> {
+        let destination: Uri = endpoint.to_string().parse().ok()?;
+        Some((self.proxies.as_ref()?.intercept(&destination)?, destination))
+    }
+
     async fn connect<B>(&self, endpoint: &Endpoint) -> Result<SendRequest<B>, Error>
     where
         B: Body + Send + 'static,
@@ -80,7 +101,10 @@ impl Dialer {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let failed = |error| Error::Connect(endpoint.to_string(), error);
-        let tcp = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await.map_err(failed)?;
+        let tcp = match self.proxy_to(endpoint) {
+            Some((proxy, destination)) => tunnel(proxy, destination, endpoint).await?,
+            None => TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await.map_err(failed)?,
+        };
         tcp.set_nodelay(true).map_err(failed)?;
         if !endpoint.tls {
             return shake(endpoint, tcp).await;
@@ -88,6 +112,19 @@ impl Dialer {
         let name = ServerName::try_from(endpoint.host.clone()).map_err(|error| failed(io::Error::other(error)))?;
         shake(endpoint, self.tls.connect(name, tcp).await.map_err(failed)?).await
     }
+}
+
+/// A tunnel (RFC 9110 9.3.6): the proxy carries TLS and sees nothing of what is in it.
+async fn tunnel(proxy: Intercept, destination: Uri, endpoint: &Endpoint) -> Result<TcpStream, Error> {
+    let tunnel = Tunnel::new(proxy.uri().clone(), HttpConnector::new());
+    let mut tunnel = match proxy.basic_auth() {
+        Some(credential) => tunnel.with_auth(credential.clone()),
+        None => tunnel,
+    };
+    // Without the proxy's own user and password.
+    let name = format!("{}:{}", proxy.uri().host().unwrap_or_default(), proxy.uri().port_u16().unwrap_or(80));
+    let failed = |error| Error::Proxy(endpoint.to_string(), name, Box::new(error));
+    tunnel.call(destination).await.map(TokioIo::into_inner).map_err(failed)
 }
 
 async fn shake<S, B>(endpoint: &Endpoint, stream: S) -> Result<SendRequest<B>, Error>

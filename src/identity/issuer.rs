@@ -9,14 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
-use http::Uri;
+use http::{HeaderValue, Uri};
 use openidconnect::{IssuerUrl, JsonWebKeySetUrl};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::fetch;
+use super::fetch::{self, Along, Fetched};
 use super::keys::{Algorithm, KeyId, KeySet};
 use super::token::Parsed;
 use crate::clock;
@@ -30,6 +29,9 @@ const WAIT: Duration = Duration::from_secs(2);
 
 /// The first pause after a failed fetch; it doubles up to the refresh interval.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What a provider may ask for as the time between two fetches; more than the config says is never waited.
+const MAX_AGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(3600);
 
 /// For connections to the provider.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -48,10 +50,17 @@ pub struct Issuer {
     metrics: Arc<Metrics>,
 }
 
+#[derive(Clone)]
 struct Keys {
-    set: KeySet,
+    set: Arc<KeySet>,
     /// When they stop serving; never for a file.
     until: Option<Instant>,
+}
+
+/// Where the keys were found, and the ones that the provider gave a tag to.
+struct Found {
+    address: Uri,
+    known: Option<(HeaderValue, Arc<KeySet>)>,
 }
 
 /// What Keyhouse needs of OpenID Connect Discovery 1.0. Providers of machine identities (GitHub Actions, Kubernetes)
@@ -81,14 +90,14 @@ impl Issuer {
         if algorithms.is_empty() {
             return Err("algorithms: is empty; write at least one, or leave the key out".to_owned());
         }
-        let dialer = Dialer::new(config.ca_file.as_deref(), CONNECT).map_err(|says| format!("ca_file: {says}"))?;
+        let dialer = Dialer::new(config.ca_file.as_deref(), CONNECT).map_err(|says| format!("ca_file: {says}"))?.by_environment();
         let keys = match &config.keys {
             KeySource::File(file) => {
                 let json = std::fs::read(file)
                     .map_err(|error| format!("jwks_file: {} cannot be read ({error}); write a file that this user may read", file.display()))?;
                 let (set, left_out) = KeySet::read(&json).map_err(|says| format!("jwks_file: {says}"))?;
                 tell(&config.name, &left_out);
-                Some(Arc::new(Keys { set, until: None }))
+                Some(Arc::new(Keys { set: Arc::new(set), until: None }))
             }
             KeySource::Discovery(_) | KeySource::Address(_) => None,
         };
@@ -222,21 +231,22 @@ impl Issuer {
         true
     }
 
-    /// Keeps the keys fresh until the process ends.
+    /// Keeps the keys fresh until the snapshot is dropped.
     pub async fn keep_fresh(self: Arc<Self>) {
         let mut asked = self.asked.subscribe();
-        let mut found: Option<Uri> = None;
+        let mut found = None;
         let mut pause = FIRST_PAUSE;
         loop {
             let answers = *asked.borrow_and_update();
             let next = match self.fetch(&mut found).await {
-                Ok(keys) => {
+                Ok((keys, max_age)) => {
                     tracing::info!(provider = self.config.name, keys = keys.set.len(), "keys fetched");
                     self.keys.store(Some(Arc::new(keys)));
                     self.generation.fetch_add(1, Ordering::AcqRel);
                     self.metrics.keys_fetched(&self.config.name, clock::now());
                     pause = FIRST_PAUSE;
-                    spread(self.config.refresh)
+                    let wished = max_age.map_or(self.config.refresh, |age| age.clamp(*MAX_AGE.start(), *MAX_AGE.end()));
+                    spread(self.config.refresh.min(wished))
                 }
                 Err(error) => {
                     // The next time begins at discovery: the keys may have moved.
@@ -257,28 +267,37 @@ impl Issuer {
         }
     }
 
-    async fn fetch(&self, found: &mut Option<Uri>) -> Result<Keys, fetch::Error> {
-        let address = match (&self.config.keys, found.as_ref()) {
-            (KeySource::Address(address), _) => address.clone(),
-            (KeySource::Discovery(_), Some(address)) => address.clone(),
-            (KeySource::Discovery(address), None) => self.discover(address).await?,
+    /// The keys, and how long the provider says that they stay as they are.
+    async fn fetch(&self, found: &mut Option<Found>) -> Result<(Keys, Option<Duration>), fetch::Error> {
+        let (address, known) = match (&self.config.keys, found.take()) {
+            (KeySource::Address(address), known) => (address.clone(), known.and_then(|found| found.known)),
+            (KeySource::Discovery(_), Some(found)) => (found.address, found.known),
+            (KeySource::Discovery(address), None) => (self.discover(address).await?, None),
             (KeySource::File(file), _) => return Err(fetch::Error::Content(format!("the keys are in {}", file.display()))),
         };
-        let json = self.get(&address).await?;
-        let (set, left_out) = KeySet::read(&json).map_err(fetch::Error::Content)?;
-        tell(&self.config.name, &left_out);
-        *found = Some(address);
-        Ok(Keys { set, until: Some(clock::tick() + self.config.max_stale) })
+        let (etag, known) = known.unzip();
+        let fetched = self.get(&address, etag).await?;
+        let set = match (&fetched.body, known) {
+            (None, Some(known)) => known,
+            (None, None) => return Err(fetch::Error::Content(format!("{address} answered that nothing has changed, and nothing was known"))),
+            (Some(json), _) => {
+                let (set, left_out) = KeySet::read(json).map_err(fetch::Error::Content)?;
+                tell(&self.config.name, &left_out);
+                Arc::new(set)
+            }
+        };
+        *found = Some(Found { address, known: fetched.etag.map(|etag| (etag, Arc::clone(&set))) });
+        Ok((Keys { set, until: Some(clock::tick() + self.config.max_stale) }, fetched.max_age))
     }
 
-    async fn get(&self, address: &Uri) -> Result<Bytes, fetch::Error> {
+    async fn get(&self, address: &Uri, etag: Option<HeaderValue>) -> Result<Fetched, fetch::Error> {
         // Read every time: such tokens live for an hour.
         let bearer = self.config.bearer_token_file.as_deref().map(Secret::of_file).transpose().map_err(fetch::Error::Content)?;
-        fetch::get(&self.dialer, address, bearer.as_ref()).await
+        fetch::get(&self.dialer, address, &Along { bearer, etag }).await
     }
 
     async fn discover(&self, address: &Uri) -> Result<Uri, fetch::Error> {
-        let json = self.get(address).await?;
+        let json = self.get(address, None).await?.body.unwrap_or_default();
         let discovery: Discovery =
             serde_json::from_slice(&json).map_err(|error| fetch::Error::Content(format!("{address} is no discovery document ({error})")))?;
         if discovery.issuer.as_str() != self.config.issuer {

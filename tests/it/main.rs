@@ -24,6 +24,7 @@ mod clients;
 mod corpus;
 #[cfg(feature = "demo")]
 mod demo;
+mod egress;
 mod faults;
 mod generated;
 mod keys;
