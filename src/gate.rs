@@ -100,6 +100,7 @@ impl Gate {
         }
         entry.outcome = Outcome::Refused;
         entry.reason = Some(refusal.reason().code());
+        entry.message = entry.caller.is_none().then(|| refusal.says().to_owned());
         entry.clickhouse_code = Some(refusal.reason().clickhouse().number);
         refusal.answer(json, resource.realm(), entry.request_id.as_str()).map(|body| AnswerBody::Whole(Full::new(body)))
     }

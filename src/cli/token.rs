@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use crate::clock;
 use crate::identity::{Explained, Issuer};
 use crate::policy::Rules;
@@ -34,6 +36,9 @@ struct Explain {
     /// Look at everything but the signature, and ask no provider for keys.
     #[arg(long)]
     offline: bool,
+    /// The header of `from_headers` that the token comes in, as X-Id-Token.
+    #[arg(long, value_name = "NAME")]
+    from_header: Option<HeaderName>,
     /// A file with the token, or `-` for standard input: on the command line others could see it.
     #[arg(value_name = "FILE", default_value = "-")]
     token: PathBuf,
@@ -50,7 +55,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     };
     let told = read(explain).and_then(|token| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let explained = runtime.block_on(judge(&prepared, &token, explain.offline));
+        let explained = runtime.block_on(judge(&prepared, &token, explain));
         print(&explained, explain.offline, prepared.rules()).map(|()| explained.judged.is_ok())
     });
     match told {
@@ -74,14 +79,14 @@ fn read(explain: &Explain) -> io::Result<String> {
     Ok(text.split_whitespace().last().unwrap_or_default().to_owned())
 }
 
-async fn judge(prepared: &Prepared, token: &str, offline: bool) -> Explained {
+async fn judge(prepared: &Prepared, token: &str, explain: &Explain) -> Explained {
     let identities = prepared.identities();
-    if !offline {
+    if !explain.offline {
         for issuer in identities.issuers().iter().filter(|issuer| issuer.fetches()) {
             tokio::spawn(Issuer::keep_fresh(Arc::clone(issuer)));
         }
     }
-    identities.explain(token, clock::now(), offline).await
+    identities.explain(token, explain.from_header.as_ref(), clock::now(), explain.offline).await
 }
 
 fn print(explained: &Explained, offline: bool, rules: &Rules) -> io::Result<()> {

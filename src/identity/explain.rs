@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use http::HeaderName;
 use serde_json::Value;
 
 use super::diagnosis::{self, YEAR_10000, rfc3339};
 use super::{Caller, Identities, Issuer, token};
-use crate::refusal::Refusal;
+use crate::refusal::{Reason, Refusal};
 
 /// A token taken apart, and judged as the gate would.
 pub struct Explained {
@@ -38,8 +39,13 @@ const SHOWN: [(bool, &str); 14] = [
 ];
 
 impl Identities {
-    /// Judges a token. With `offline` its signature is not looked at.
-    pub async fn explain(&self, text: &str, now: SystemTime, offline: bool) -> Explained {
+    /// Judges a token, as if it came in this header where one is named. With `offline` its signature is not looked at.
+    pub async fn explain(&self, text: &str, header: Option<&HeaderName>, now: SystemTime, offline: bool) -> Explained {
+        let number = header.and_then(|name| self.from_headers.iter().position(|known| known == name));
+        if let Some(name) = header.filter(|_| number.is_none()) {
+            let says = format!("The header `{name}` stands in no provider's from_headers, so nothing in it is read.");
+            return Explained { says: Vec::new(), provider: None, judged: Err(Refusal::new(Reason::NoCredentials, says)) };
+        }
         let parsed = match token::parse(text) {
             Ok(parsed) => parsed,
             Err(refusal) => return Explained { says: Vec::new(), provider: None, judged: Err(refusal) },
@@ -50,13 +56,13 @@ impl Identities {
         });
         let says = says.collect();
         let provider = self.issuer_of(&parsed).ok().map(|issuer| issuer.config().name.clone());
-        let judged = if offline { self.explain_offline(&parsed, now) } else { self.verify(text, now).await };
+        let judged = if offline { self.explain_offline(&parsed, number, now) } else { self.judge(text, number, None, now).await };
         Explained { says, provider, judged }
     }
 
-    fn explain_offline(&self, parsed: &token::Parsed<'_>, now: SystemTime) -> Result<Arc<Caller>, Refusal> {
+    fn explain_offline(&self, parsed: &token::Parsed<'_>, header: Option<usize>, now: SystemTime) -> Result<Arc<Caller>, Refusal> {
         let issuer: &Arc<Issuer> = self.issuer_of(parsed)?;
-        diagnosis::examine(parsed, issuer.config(), &issuer.config().token_types, now)?;
+        diagnosis::examine(parsed, issuer.config(), self.types_taken(issuer.config(), header)?, now)?;
         issuer.algorithm_of(parsed)?;
         self.caller(issuer.config(), &parsed.claims).map(Arc::new)
     }

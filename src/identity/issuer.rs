@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::diagnosis::folded;
 use super::fetch::{self, Along, Fetched};
 use super::keys::{Algorithm, KeyId, KeySet};
 use super::token::Parsed;
@@ -301,10 +302,10 @@ impl Issuer {
         let discovery: Discovery =
             serde_json::from_slice(&json).map_err(|error| fetch::Error::Content(format!("{address} is no discovery document ({error})")))?;
         if discovery.issuer.as_str() != self.config.issuer {
+            let (seen, ours) = (discovery.issuer.as_str(), self.config.issuer.as_str());
+            let near = if folded(seen) == folded(ours) { " (they differ only by case, scheme or a slash)" } else { "" };
             return Err(fetch::Error::Content(format!(
-                "{address} is of the issuer {:?}, configured is {:?}; they must be the same, byte for byte",
-                discovery.issuer.as_str(),
-                self.config.issuer
+                "{address} is of the issuer {seen:?}, configured is {ours:?}{near}; they must be the same, byte for byte"
             )));
         }
         let keys: Option<Uri> = discovery.jwks_uri.as_str().parse().ok();

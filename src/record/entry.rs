@@ -163,6 +163,9 @@ pub struct Entry {
     pub status: u16,
     /// Why it was refused.
     pub reason: Option<&'static str>,
+    /// What a caller who could not be identified was told. What others are told may hold words of their statement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// The ClickHouse error in the answer.
     pub clickhouse_code: Option<u16>,
     /// The node that answered.
@@ -216,6 +219,7 @@ impl Entry {
             outcome: Outcome::CallerLeft,
             status: 0,
             reason: None,
+            message: None,
             clickhouse_code: None,
             node: None,
             query_id: None,

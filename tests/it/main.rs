@@ -24,6 +24,7 @@ mod clients;
 mod corpus;
 #[cfg(feature = "demo")]
 mod demo;
+mod diagnosis;
 mod egress;
 mod faults;
 mod generated;
