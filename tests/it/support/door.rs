@@ -49,8 +49,10 @@ impl Door {
     pub async fn shut(&self) {
         let mut state = self.state.lock().await;
         if let State::Open(tasks) = &mut *state {
+            // Bound before the listener goes: anybody could be given the port in between.
+            let socket = bind(self.address);
             tasks.shutdown().await;
-            *state = State::Shut(bind(self.address));
+            *state = State::Shut(socket);
         }
     }
 }
@@ -68,6 +70,7 @@ async fn accept(listener: TcpListener, serve: Serve) {
 fn bind(address: SocketAddr) -> TcpSocket {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();
+    socket.set_reuseport(true).unwrap();
     socket.bind(address).unwrap();
     socket
 }
