@@ -13,7 +13,7 @@ use crate::clock;
 use crate::config::{Limits, StatementForm};
 use crate::identity::{Caller, Identities, Resource};
 use crate::listen::{Arrived, Asked, Handler};
-use crate::policy::{self, Permit, Rules};
+use crate::policy::{self, Asking, Permit, Rules};
 use crate::record::{Audit, CallerLine, Entry, Metrics, Outcome, ReachLine, Recorded, Recording};
 use crate::refusal::{Reason, Refusal, wants_json};
 use crate::statement::{self, Kept, Opinion, Reader, Seen, Understood};
@@ -53,16 +53,18 @@ async fn pass(snapshot: &Snapshot, audit: &Audit, arrived: Arrived, now: SystemT
         Asked::Metadata => return metadata(&snapshot.resource),
         Asked::Statement => {}
     }
-    let identified = snapshot.identities.identify(arrived, now).await?;
+    let mut identified = snapshot.identities.identify(arrived, now).await?;
     entry.saw_caller(identified.caller());
     let mut seen = Seen::default();
-    let values = snapshot.rules.values_of(identified.caller());
-    let reader = Reader { kept: &snapshot.statements, values, form: snapshot.statement_form };
+    let asked_for = identified.take_rule()?;
+    let asking = Asking { caller: identified.caller(), from: identified.from(), now, rule: asked_for.as_deref() };
+    let choice = snapshot.rules.choose(&asking);
+    let reader = Reader { kept: &snapshot.statements, values: choice.values(), form: snapshot.statement_form };
     let understood = statement::understand(identified, &snapshot.limits, reader, &mut seen).await;
     entry.saw_text(seen);
     let understood = understood?;
     entry.saw_statement(&understood);
-    let permitted = policy::decide(&snapshot.rules, understood).map_err(|denied| {
+    let permitted = policy::decide(choice, understood).map_err(|denied| {
         entry.rule = denied.rule;
         denied.refusal
     })?;

@@ -47,6 +47,9 @@ use attempts::Attempts;
 use keys::KeyId;
 use service_account::ServiceAccounts;
 
+/// Asks for another rule than the first that fits.
+const RULE: HeaderName = HeaderName::from_static("x-keyhouse-rule");
+
 /// How long a token is remembered whose signature is wrong, and how many.
 const BAD: Duration = Duration::from_secs(30);
 const MOST_BAD: u64 = 10_000;
@@ -57,6 +60,7 @@ const KEPT_BYTES: u64 = 32 * 1024 * 1024;
 /// A request whose caller is known, and from which every credential has been taken away.
 pub struct Identified {
     caller: Arc<Caller>,
+    from: IpAddr,
     head: BareHead,
     body: Arriving,
 }
@@ -65,6 +69,24 @@ impl Identified {
     /// Who asks.
     pub fn caller(&self) -> &Arc<Caller> {
         &self.caller
+    }
+
+    /// The address that the request comes from.
+    pub fn from(&self) -> IpAddr {
+        self.from
+    }
+
+    /// Takes the rule that the caller asks for out of the head.
+    ///
+    /// # Errors
+    /// 400 where the header stands twice or is no text.
+    pub fn take_rule(&mut self) -> Result<Option<String>, Refusal> {
+        let several = self.head.headers.get_all(RULE).into_iter().nth(1).is_some();
+        match self.head.headers.remove(RULE).map(|value| value.to_str().map(str::to_owned)) {
+            None => Ok(None),
+            Some(Ok(name)) if !several => Ok(Some(name)),
+            Some(_) => Err(Refusal::new(Reason::HeaderNotAllowed, "X-Keyhouse-Rule holds one name of a rule, once.")),
+        }
     }
 
     /// The parts, for the statement room.
@@ -129,7 +151,12 @@ struct Verified {
     key: KeyId,
     times: diagnosis::Times,
     keep: Duration,
+    /// About how many bytes it takes.
+    weight: usize,
 }
+
+/// What claims take as values, times their bytes in a token.
+const CLAIMS_WEIGHT: usize = 8;
 
 struct UntilExpiry;
 
@@ -155,7 +182,7 @@ impl Identities {
             .collect();
         let kept = Cache::builder()
             .max_capacity(KEPT_BYTES)
-            .weigher(|_key: &Place, verified: &Arc<Verified>| u32::try_from(128 + verified.caller.weight()).unwrap_or(u32::MAX))
+            .weigher(|_key: &Place, verified: &Arc<Verified>| u32::try_from(verified.weight).unwrap_or(u32::MAX))
             .expire_after(UntilExpiry)
             .build();
         let mut from_headers: Vec<HeaderName> =
@@ -205,7 +232,7 @@ impl Identities {
             token => self.judge(token, credential.header(), Some(from), now).await.map_err(|refusal| credential.explain(refusal))?,
         };
         credential.names_fit(&caller)?;
-        Ok(Identified { caller, head: BareHead::of(head), body })
+        Ok(Identified { caller, from, head: BareHead::of(head), body })
     }
 
     /// Whose token it is, by the kept ones or anew.
@@ -274,7 +301,7 @@ impl Identities {
             }
         })?;
         let caller = Arc::new(self.caller(config, &parsed.claims)?);
-        Ok(Verified { caller, issuer: Arc::clone(issuer), key, times, keep: times.left(config, now) })
+        Ok(Verified { caller, issuer: Arc::clone(issuer), key, times, keep: times.left(config, now), weight: CLAIMS_WEIGHT * token.len() })
     }
 
     /// Which tokens a provider is asked for where this one came from.

@@ -21,7 +21,8 @@
 //! - No incoming header or parameter reaches the outgoing request: `upstream::outgoing` has no access to the head.
 //! - No credential leaves `identity::credential`: the head that goes on is without them. No ClickHouse password enters
 //!   the rooms before [`upstream`].
-//! - No decision reads a clock, a socket or a global: `policy::decide` takes rules and a statement.
+//! - No decision reads a clock, a socket or a global: `policy::decide` takes a rule and a statement, and
+//!   the rule is chosen by a caller, an address and a time that are handed in.
 //! - No answer is held: frames go on as they come, and an answer that breaks on one side breaks on the other.
 //! - No request without a record: it is opened before the walk and closed by whatever drops it.
 //! - No issuer: nothing here makes a token. The demo's stands in a program of its own (`src/bin/keyhouse-demo`), which

@@ -5,7 +5,11 @@
 mod base;
 mod decide;
 mod file;
+mod index;
 mod pattern;
+mod whom;
+mod windows;
 
 pub use decide::{Permit, Permitted, decide};
-pub use file::{Rule, Rules, WrittenRules, load};
+pub use file::{Choice, Rule, Rules, WrittenRules, load};
+pub use whom::Asking;

@@ -134,6 +134,7 @@ reasons! {
     NotUnderstood "not-understood" BAD_REQUEST SYNTAX_ERROR "The statement cannot be read for certain, so it is not passed on.";
     ParsersDisagree "parsers-disagree" BAD_REQUEST SYNTAX_ERROR "Keyhouse calls the statement a read and its second reader of SQL calls it something else.";
     NoRule "no-rule" FORBIDDEN ACCESS_DENIED "No rule is meant for this caller.";
+    RuleNotAvailable "rule-not-available" FORBIDDEN ACCESS_DENIED "The rule of `X-Keyhouse-Rule` is not meant for the caller, or stands behind one that may not be skipped.";
     WriteByGet "write-by-get" FORBIDDEN ACCESS_DENIED "GET and HEAD carry reads only.";
     EffectNotAllowed "effect-not-allowed" FORBIDDEN ACCESS_DENIED "The caller's rule does not allow what the statement does.";
     TableNotAllowed "table-not-allowed" FORBIDDEN ACCESS_DENIED "The caller's rule does not allow a table of the statement.";

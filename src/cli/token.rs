@@ -1,6 +1,7 @@
 //! `keyhouse token explain`: what a token says, and what the gate would make of it, in the same words.
 
 use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,8 +9,8 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use crate::clock;
-use crate::identity::{Explained, Issuer};
-use crate::policy::Rules;
+use crate::identity::{Caller, Explained, Issuer};
+use crate::policy::{Asking, Choice, Rules};
 use crate::start::{self, Prepared};
 
 /// Longest file with a token, in bytes.
@@ -99,12 +100,21 @@ fn print(explained: &Explained, offline: bool, rules: &Rules) -> io::Result<()> 
         Err(refusal) => writeln!(output, "refused ({}): {}", refusal.reason(), refusal.says()),
         Ok(caller) => {
             let groups = if caller.groups.is_empty() { "in no group".to_owned() } else { format!("in {}", caller.groups.join(", ")) };
-            let rule = rules.rule_for(caller).map_or_else(|| "no rule is meant for them".to_owned(), |rule| format!("judged by rule `{rule}`"));
+            let rule = rule_for(rules, caller);
             writeln!(output, "lets in {} ({}), {groups}; {rule}", caller.username, caller.key())?;
             if offline {
                 writeln!(output, "the signature was not looked at (--offline)")?;
             }
             Ok(())
         }
+    }
+}
+
+/// The rule that would judge them now, as if they asked from this machine.
+fn rule_for(rules: &Rules, caller: &Caller) -> String {
+    let from = IpAddr::from(Ipv4Addr::LOCALHOST);
+    match rules.choose(&Asking { caller, from, now: clock::now(), rule: None }) {
+        Choice::Rule(rule) => format!("judged by rule `{}`", rule.name()),
+        Choice::Nobody | Choice::NotAvailable => "no rule is meant for them".to_owned(),
     }
 }

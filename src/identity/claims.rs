@@ -22,6 +22,8 @@ pub struct Caller {
     pub display: Option<String>,
     /// What the provider says the caller belongs to.
     pub groups: Vec<String>,
+    /// All that the token says, for rules that ask; a service account has none.
+    pub claims: Map<String, Value>,
 }
 
 impl Caller {
@@ -30,9 +32,9 @@ impl Caller {
         format!("{}/{}", self.provider, self.subject)
     }
 
-    /// About how many bytes it takes.
-    pub(super) fn weight(&self) -> usize {
-        self.provider.len() + self.subject.len() + self.username.len() + self.groups.iter().map(|group| group.len() + 24).sum::<usize>()
+    /// A claim by its literal name, or by a JSON Pointer that begins with `/`.
+    pub fn claim(&self, name: &str) -> Option<&Value> {
+        find(&self.claims, name)
     }
 }
 
@@ -60,6 +62,7 @@ pub(super) fn caller(config: &Provider, claims: &Map<String, Value>) -> Result<C
             Some(mapping) => groups(config, mapping, claims)?,
             None => Vec::new(),
         },
+        claims: claims.clone(),
     })
 }
 

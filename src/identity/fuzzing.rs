@@ -9,6 +9,13 @@ use crate::listen::Arriving;
 
 /// A request as if its caller were known.
 pub fn identified(head: Parts, body: Arriving) -> Identified {
-    let caller = Caller { provider: String::new(), subject: String::new(), username: String::new(), display: None, groups: Vec::new() };
-    Identified { caller: Arc::new(caller), head: BareHead::of(head), body }
+    let caller = Caller {
+        provider: String::new(),
+        subject: String::new(),
+        username: String::new(),
+        display: None,
+        groups: Vec::new(),
+        claims: serde_json::Map::new(),
+    };
+    Identified { caller: Arc::new(caller), from: std::net::IpAddr::from([127, 0, 0, 1]), head: BareHead::of(head), body }
 }

@@ -3,8 +3,9 @@
 use http::Method;
 
 use super::base;
-use super::file::{Rule, Rules};
+use super::file::{Choice, Rule};
 use super::pattern::Pattern;
+use crate::identity::Caller;
 use crate::refusal::{Reason, Refusal};
 use crate::statement::{Data, Effect, Name, Reach, Understood, Upload, Via};
 
@@ -60,27 +61,30 @@ impl Permitted {
     }
 }
 
-/// Judges a statement by the first rule that is meant for its caller.
+/// Judges a statement by the rule that was chosen for its caller.
 ///
 /// # Errors
 /// 403 with what is not allowed, and whom to ask where the rule says so.
-pub fn decide(rules: &Rules, understood: Understood) -> Result<Permitted, Denied> {
-    let caller = understood.caller();
-    let Some(rule) = rules.for_caller(caller) else {
-        return Err(Denied {
-            rule: None,
-            refusal: Refusal::new(
-                Reason::NoRule,
-                format!(
-                    "Signed in as {} ({}); groups: {:?}. No rule is meant for any of them; ask for one of your groups to be given access.",
-                    caller.username, caller.provider, caller.groups
-                ),
-            ),
-        });
+pub fn decide(choice: Choice<'_>, understood: Understood) -> Result<Permitted, Denied> {
+    let rule = match choice {
+        Choice::Rule(rule) => rule,
+        Choice::Nobody => return Err(nobody(understood.caller())),
+        Choice::NotAvailable => {
+            let says = "The rule of X-Keyhouse-Rule is not meant for you, or you may not pass over the one before it. Leave the header out.";
+            return Err(Denied { rule: None, refusal: Refusal::new(Reason::RuleNotAvailable, says) });
+        }
     };
     let database = understood.address().database().unwrap_or(&rule.database).to_owned();
     judge(rule, &database, &understood).map_err(|refusal| Denied { rule: Some(rule.name.clone()), refusal })?;
     Ok(Permitted { permit: Permit { rule: rule.name.clone(), act_as: rule.act_as.clone(), database }, understood })
+}
+
+fn nobody(caller: &Caller) -> Denied {
+    let says = format!(
+        "Signed in as {} ({}); groups: {:?}. No rule is meant for any of them; ask for one of your groups to be given access.",
+        caller.username, caller.provider, caller.groups
+    );
+    Denied { rule: None, refusal: Refusal::new(Reason::NoRule, says) }
 }
 
 /// A no, and the rule that said it.

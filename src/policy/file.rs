@@ -1,13 +1,14 @@
 //! Policy files: `*.yaml` in one folder, read in the order of their names, their rules in the order they stand.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::index::Index;
 use super::pattern::Pattern;
+use super::whom::{self, Asking, Whom, WrittenWhom};
 use crate::config::{Config, Problems, read_yaml};
-use crate::identity::Caller;
 use crate::statement::{Effect, Values};
 
 /// One policy file.
@@ -34,15 +35,9 @@ pub struct WrittenRule {
     pub insert_values: Values,
     /// What a refused caller is told besides.
     pub message: Option<String>,
-}
-
-/// Whom a rule is meant for: a caller that fits every key that is there.
-#[derive(Debug, Deserialize, JsonSchema)]
-pub struct WrittenWhom {
-    /// The caller is in one of these groups.
-    pub groups: Vec<String>,
-    /// The caller's token is of one of these providers; any where it is left out.
-    pub providers: Option<Vec<String>>,
+    /// Whether a caller may pass this rule over for a later one, by its name in `X-Keyhouse-Rule`.
+    #[serde(default)]
+    pub may_be_skipped: bool,
 }
 
 /// What one entry of a rule allows.
@@ -64,14 +59,17 @@ fn read() -> Vec<String> {
 
 /// Every rule, in order.
 #[derive(Debug, Default)]
-pub struct Rules(Vec<Rule>);
+pub struct Rules {
+    rules: Vec<Rule>,
+    index: Index,
+}
 
 /// One rule.
 #[derive(Debug)]
 pub struct Rule {
     pub(super) name: String,
-    pub(super) groups: BTreeSet<String>,
-    pub(super) providers: Option<BTreeSet<String>>,
+    whom: Whom,
+    may_be_skipped: bool,
     pub(super) act_as: String,
     /// The database of names without one, by the user that it acts as.
     pub(super) database: String,
@@ -87,37 +85,64 @@ pub(super) struct Allow {
     pub(super) tables: Vec<Pattern>,
 }
 
+/// The rule that judges a request, chosen before its statement is read.
+#[derive(Debug, Clone, Copy)]
+pub enum Choice<'a> {
+    /// This one.
+    Rule(&'a Rule),
+    /// No rule is meant for the caller.
+    Nobody,
+    /// The one that the caller asks for is not meant for them, or stands behind one that may not be skipped.
+    NotAvailable,
+}
+
+impl Choice<'_> {
+    /// What stands behind VALUES of the caller's INSERTs: it has to be known before they are read.
+    pub fn values(self) -> Values {
+        match self {
+            Choice::Rule(rule) => rule.insert_values,
+            Choice::Nobody | Choice::NotAvailable => Values::Data,
+        }
+    }
+}
+
 impl Rules {
+    fn new(rules: Vec<Rule>) -> Self {
+        let index = Index::of(rules.iter().map(|rule| &rule.whom));
+        Self { rules, index }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.rules.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.rules.is_empty()
     }
 
-    /// What stands behind VALUES of this caller's INSERTs: it has to be known before they are read.
-    pub fn values_of(&self, caller: &Caller) -> Values {
-        self.for_caller(caller).map_or(Values::Data, |rule| rule.insert_values)
-    }
-
-    /// The name of the rule that judges this caller.
-    pub fn rule_for(&self, caller: &Caller) -> Option<&str> {
-        self.for_caller(caller).map(|rule| rule.name.as_str())
-    }
-
-    /// The first that is meant for the caller.
-    pub(super) fn for_caller(&self, caller: &Caller) -> Option<&Rule> {
-        self.0.iter().find(|rule| rule.fits(caller))
+    /// The first rule that is meant for the caller, or the one that they ask for, where it is and all before it may be skipped.
+    pub fn choose(&self, asking: &Asking<'_>) -> Choice<'_> {
+        let candidates = self.index.candidates(asking.caller).filter_map(|number| self.rules.get(number));
+        let mut fitting = candidates.filter(|rule| rule.whom.fits(asking));
+        let Some(wanted) = asking.rule else { return fitting.next().map_or(Choice::Nobody, Choice::Rule) };
+        for rule in fitting {
+            if rule.name == wanted {
+                return Choice::Rule(rule);
+            }
+            if !rule.may_be_skipped {
+                break;
+            }
+        }
+        Choice::NotAvailable
     }
 }
 
 impl Rule {
-    fn fits(&self, caller: &Caller) -> bool {
-        self.providers.as_ref().is_none_or(|providers| providers.contains(&caller.provider))
-            && caller.groups.iter().any(|group| self.groups.contains(group))
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 }
 
@@ -150,21 +175,14 @@ pub fn load(config: &Config, problems: &mut Problems) -> Rules {
             rules.push(check(rule, &place, config, problems));
         }
     }
-    Rules(rules)
+    Rules::new(rules)
 }
 
 fn check(written: WrittenRule, place: &str, config: &Config, problems: &mut Problems) -> Rule {
     if written.name.is_empty() || written.name.len() > 100 || written.name.contains(char::is_control) {
         problems.add(format!("{place}.name"), "is empty, longer than 100 bytes or holds control characters; write a short name");
     }
-    if written.whom.groups.is_empty() {
-        problems.add(format!("{place}.whom.groups"), "is empty, so the rule is meant for nobody; write at least one group");
-    }
-    for provider in written.whom.providers.iter().flatten() {
-        if !config.provider_names.contains(provider) {
-            problems.add(format!("{place}.whom.providers"), format!("there is no provider `{provider}`; write names of identity_providers"));
-        }
-    }
+    let whom = whom::check(written.whom, &format!("{place}.whom"), config, problems);
     if !config.user_names.contains(&written.act_as) {
         let known: Vec<&str> = config.user_names.iter().map(String::as_str).collect();
         problems
@@ -188,8 +206,8 @@ fn check(written: WrittenRule, place: &str, config: &Config, problems: &mut Prob
     }
     Rule {
         name: written.name,
-        groups: written.whom.groups.into_iter().collect(),
-        providers: written.whom.providers.map(|providers| providers.into_iter().collect()),
+        whom,
+        may_be_skipped: written.may_be_skipped,
         database: config.users.get(&written.act_as).map(|user| user.database.clone()).unwrap_or_default(),
         act_as: written.act_as,
         allow,

@@ -42,7 +42,7 @@ impl fmt::Display for Pattern {
 }
 
 /// `*` as in file names, in linear time for the usual one or two stars.
-fn glob(pattern: &str, text: &str) -> bool {
+pub(super) fn glob(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
         return false;

@@ -43,3 +43,4 @@ mod tokens;
 mod told;
 mod walk;
 mod ways;
+mod whom;

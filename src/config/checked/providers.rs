@@ -227,7 +227,8 @@ impl Defaults {
 }
 
 impl written::BoundClaim {
-    fn values(&self) -> Vec<Scalar> {
+    /// The values that it may be.
+    pub fn values(&self) -> Vec<Scalar> {
         match self {
             Self::One(value) => vec![value.clone()],
             Self::AnyOf(values) => values.clone(),
