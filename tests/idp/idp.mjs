@@ -18,12 +18,12 @@ function newKeys() {
   }));
 }
 
-// JWT access tokens exist only per resource; one resource an algorithm, all with the same audience.
+// JWT access tokens exist only per resource: `urn:clickhouse:ES256` names the audience and the algorithm.
 function resourceServer(ctx, resource) {
-  const alg = resource.replace('urn:clickhouse:', '');
+  const [, audience, alg] = resource.split(':');
   if (!(alg in KINDS)) throw new errors.InvalidTarget();
   return {
-    audience: 'clickhouse', scope: '', accessTokenTTL: 300, accessTokenFormat: 'jwt', jwt: { sign: { alg } },
+    audience, scope: '', accessTokenTTL: 300, accessTokenFormat: 'jwt', jwt: { sign: { alg } },
   };
 }
 
