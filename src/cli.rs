@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 mod check;
+mod schema;
 mod serve;
 mod service_account;
 mod statement;
@@ -26,6 +27,8 @@ enum Command {
     Check(check::Arguments),
     /// Tell what a statement does and touches, and the text that ClickHouse would get.
     Statement(statement::Arguments),
+    /// Print the JSON Schema of config or policy files.
+    Schema(schema::Arguments),
     /// Tell what is wrong with a token.
     Token(token::Arguments),
     /// Keys for callers with no person behind them.
@@ -38,6 +41,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Statement(arguments) => statement::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::ServiceAccount(arguments) => service_account::run(&arguments),
     }

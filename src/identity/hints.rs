@@ -25,7 +25,7 @@ fn of_pattern(seen: &[&str], parsed: &Parsed<'_>, config: &Provider, ours: &str)
         );
     }
     if seen == ["account"] || (seen.is_empty() && (parsed.claims.contains_key("realm_access") || parsed.text("typ") == Some("Bearer"))) {
-        return Some(keycloak(parsed, ours));
+        return Some(keycloak(seen, parsed, ours));
     }
     if any(|seen| seen.starts_with("00000003-0000-0000-c000-") || seen.contains("graph.microsoft.com")) {
         return Some("This is a token for Microsoft Graph, which only Graph can verify: request the scope api://<your app>/.default.".to_owned());
@@ -70,9 +70,15 @@ fn pair_of_entra(seen: &[&str], config: &Provider) -> Option<(String, String)> {
         .map(|(bare, uri)| (quote(bare), quote(uri)))
 }
 
-fn keycloak(parsed: &Parsed<'_>, ours: &str) -> String {
+fn keycloak(seen: &[&str], parsed: &Parsed<'_>, ours: &str) -> String {
     let client = parsed.text("azp").map_or_else(|| "the client".to_owned(), |azp| format!("client {}", quote(azp)));
-    format!("Keycloak sets no audience by itself: add an Audience mapper with {ours} to a default client scope of {client}.")
+    // Lightweight tokens lack the roles too, and have of a mapper only what it says.
+    let light = if seen.is_empty() && !parsed.claims.contains_key("realm_access") {
+        ", for lightweight tokens with Add to lightweight access token"
+    } else {
+        ""
+    };
+    format!("Keycloak sets no audience by itself: add an Audience mapper with {ours} to a default client scope of {client}{light}.")
 }
 
 fn of_preset(config: &Provider, ours: &str) -> String {

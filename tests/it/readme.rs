@@ -19,7 +19,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
 
-use crate::support::{node, program::Program};
+use crate::support::{house::run, node, program::Program};
 
 const README: &str = include_str!("../../README.md");
 
@@ -93,6 +93,16 @@ fn every_key_of_the_config_stands_in_the_readme() {
 #[test]
 fn every_key_of_a_rule_stands_in_the_readme() {
     stands_there("policy", &table_of(schema_for!(WrittenRules).as_value()));
+}
+
+#[tokio::test]
+async fn the_schemas_for_editors_are_those_of_the_code() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in ["config", "policy"] {
+        let printed = run(root, &["schema", name]).await;
+        let shipped = fs::read_to_string(root.join(format!("deploy/{name}.schema.json"))).unwrap();
+        assert!(printed.out == shipped, "write it anew: keyhouse schema {name} > deploy/{name}.schema.json");
+    }
 }
 
 #[test]

@@ -88,7 +88,7 @@ def _missing_audience(report, house, provider):
             token = provider.token(client)
             if {"aud", "realm_access"} & set(tokens.claims(token)):
                 raise Unmet(f"its claims are {tokens.claims(token)}")
-            house.refuses(token, "audience_missing", "no audience", '["clickhouse"]')
+            house.refuses(token, "audience_missing", "no audience", '["clickhouse"]', "Audience mapper", "lightweight")
 
 
 def _with_mapper(report, house, provider):
