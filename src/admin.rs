@@ -1,11 +1,12 @@
-//! Health, readiness and metrics, on an address of their own; nothing else is there.
+//! Health, readiness, metrics and, for whoever brings a token, reload, on an address of their own; nothing else is there.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::constant_time;
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -14,10 +15,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::digest::sha256;
 use crate::gate::Current;
 use crate::record::Metrics;
+use crate::reload::Ask;
 
 /// Most connections at the same time.
 const CONNECTIONS: usize = 64;
@@ -32,12 +35,14 @@ const AFTER_FAILURE: Duration = Duration::from_millis(100);
 pub struct Admin {
     current: Current,
     metrics: Arc<Metrics>,
+    /// Where reloads are asked for.
+    reloads: mpsc::Sender<Ask>,
 }
 
 impl Admin {
     /// Tells of the snapshot that is current when it is asked.
-    pub fn new(current: Current, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { current, metrics })
+    pub fn new(current: Current, metrics: Arc<Metrics>, reloads: mpsc::Sender<Ask>) -> Arc<Self> {
+        Arc::new(Self { current, metrics, reloads })
     }
 
     /// Answers until the process ends.
@@ -56,8 +61,8 @@ impl Admin {
             let admin = Arc::clone(&self);
             tokio::spawn(async move {
                 let service = service_fn(|request: Request<Incoming>| {
-                    let answer = admin.answer(request.method(), request.uri().path());
-                    async move { Ok::<_, Infallible>(answer) }
+                    let admin = Arc::clone(&admin);
+                    async move { Ok::<_, Infallible>(admin.answer(&request).await) }
                 });
                 let connection = http1::Builder::new()
                     .timer(TokioTimer::new())
@@ -71,7 +76,15 @@ impl Admin {
         }
     }
 
-    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let (method, path) = (request.method(), request.uri().path());
+        if path == "/-/reload" {
+            return if method == Method::POST {
+                self.reload(request).await
+            } else {
+                text(StatusCode::METHOD_NOT_ALLOWED, "text/plain", b"POST only\n".to_vec())
+            };
+        }
         if ![Method::GET, Method::HEAD].contains(method) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "text/plain", b"GET only\n".to_vec());
         }
@@ -82,7 +95,24 @@ impl Admin {
                 Ok(metrics) => text(StatusCode::OK, "text/plain; version=0.0.4", metrics),
                 Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", format!("{error}\n").into_bytes()),
             },
-            _ => text(StatusCode::NOT_FOUND, "text/plain", b"/-/healthy, /-/ready or /metrics\n".to_vec()),
+            _ => text(StatusCode::NOT_FOUND, "text/plain", b"/-/healthy, /-/ready, /-/reload or /metrics\n".to_vec()),
+        }
+    }
+
+    /// Reloads for whoever brings the token of the config that runs, and says what came of it.
+    async fn reload(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let brought = request.headers().get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        let known = self.current.load().admin_token.as_ref().map(|token| sha256(token.expose().as_bytes()));
+        let fits = known.zip(brought).is_some_and(|(known, brought)| constant_time::verify_slices_are_equal(&known, &sha256(brought)).is_ok());
+        if !fits {
+            return text(StatusCode::FORBIDDEN, "text/plain", b"bring the config's admin.token as `Authorization: Bearer <token>`\n".to_vec());
+        }
+        let (ask, answer) = oneshot::channel();
+        let asked = self.reloads.send(ask).await.is_ok();
+        match answer.await {
+            Ok(Ok(summary)) if asked => text(StatusCode::OK, "text/plain", format!("reloaded: {summary}\n").into_bytes()),
+            Ok(Err(problems)) => text(StatusCode::UNPROCESSABLE_ENTITY, "text/plain", format!("nothing was reloaded:\n{problems}").into_bytes()),
+            Ok(Ok(_)) | Err(_) => text(StatusCode::SERVICE_UNAVAILABLE, "text/plain", b"Keyhouse is stopping\n".to_vec()),
         }
     }
 

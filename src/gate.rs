@@ -10,7 +10,7 @@ use http_body_util::Full;
 use tokio::task::JoinSet;
 
 use crate::clock;
-use crate::config::{Limits, StatementForm};
+use crate::config::{Limits, Secret, StatementForm};
 use crate::identity::{Caller, Identities, Resource};
 use crate::listen::{Arrived, Asked, Handler};
 use crate::policy::{self, Asking, Permit, Rules};
@@ -24,6 +24,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-keyhouse-request-id");
 
 /// Everything that one request is judged by.
 pub struct Snapshot {
+    /// Its number: 1 at the start, one more at every reload.
+    pub generation: u64,
     /// Who may ask.
     pub identities: Identities,
     /// Who may do what.
@@ -38,6 +40,8 @@ pub struct Snapshot {
     pub statement_form: StatementForm,
     /// What OAuth clients are told.
     pub resource: Resource,
+    /// What the admin address asks for before it reloads.
+    pub admin_token: Option<Secret>,
     /// What keeps the keys fresh and asks ClickHouse for its settings; it ends with the snapshot.
     pub tasks: JoinSet<()>,
 }
@@ -118,9 +122,10 @@ impl Handler for Gate {
         let is_head = head.method == Method::HEAD;
         let mut entry = Entry::open(now, clock::tick(), arrived.peer(), &head.method, head.version);
         entry.address = Some(arrived.from()).filter(|from| *from != arrived.peer().ip().to_canonical());
+        let snapshot = self.current.load_full();
+        entry.generation = snapshot.generation;
         let mut recording = Recording::new(entry, Arc::clone(&self.audit), Arc::clone(&self.metrics));
         let entry = recording.entry();
-        let snapshot = self.current.load_full();
         let mut response = match pass(&snapshot, &self.audit, arrived, now, entry).await {
             Ok(answer) => entry.saw_answer(answer),
             Err(refusal) => self.refuse(&refusal, &snapshot.resource, json, entry),

@@ -11,5 +11,5 @@ mod whom;
 mod windows;
 
 pub use decide::{Permit, Permitted, decide};
-pub use file::{Choice, Rule, Rules, WrittenRules, load};
+pub use file::{Choice, Rule, Rules, WrittenRules, files, load};
 pub use whom::Asking;

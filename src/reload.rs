@@ -1,18 +1,22 @@
 //! A new config under running requests: read and built aside, then swapped whole, or kept out whole and told why.
 
+mod watch;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::signal::unix::Signal;
+use tokio::sync::{mpsc, oneshot};
+use watch::Watch;
 
 use crate::clock;
 use crate::config::{Config, Problems};
 use crate::gate::{Current, Gate, Snapshot};
 use crate::listen::{Front, Spoken};
 use crate::record::Metrics;
-use crate::start;
+use crate::start::{self, Prepared};
 
 /// How long a new snapshot may take to know its keys and ClickHouse's settings before it is swapped in all the same: what it
 /// takes away must not wait for a server that is down.
@@ -24,55 +28,106 @@ const LOOK: Duration = Duration::from_millis(20);
 /// What a reload reads, and what it changes.
 pub struct Reloader {
     /// The config file.
-    pub file: PathBuf,
+    file: PathBuf,
     /// The config that runs.
-    pub running: Config,
+    running: Config,
     /// What the next request is judged by.
-    pub current: Current,
+    current: Current,
     /// What connections are held to.
-    pub front: Arc<Front<Gate>>,
+    front: Arc<Front<Gate>>,
     /// What each listener speaks, in the order of the config.
-    pub spoken: Vec<Arc<ArcSwap<Spoken>>>,
+    spoken: Vec<Arc<ArcSwap<Spoken>>>,
     /// Where reloads are counted.
-    pub metrics: Arc<Metrics>,
+    metrics: Arc<Metrics>,
+    /// What the config was read from, where changes are read by themselves.
+    watch: Option<Watch>,
 }
 
+/// Somebody asks for a reload, and waits for what comes of it.
+pub type Ask = oneshot::Sender<Result<String, Problems>>;
+
 impl Reloader {
-    /// Reloads at every SIGHUP, one after the other.
-    pub async fn at(mut self, mut hangups: Signal) {
-        while hangups.recv().await.is_some() {
+    /// Of the house that runs.
+    pub fn new(
+        file: PathBuf,
+        running: Config,
+        current: Current,
+        front: Arc<Front<Gate>>,
+        spoken: Vec<Arc<ArcSwap<Spoken>>>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let watch = running.reload_on_change.then(|| Watch::new(&file, &running));
+        Self { file, running, current, front, spoken, metrics, watch }
+    }
+
+    /// Reloads when it is told to, or when files have changed, one after the other.
+    pub async fn serve(mut self, mut hangups: Signal, mut asked: mpsc::Receiver<Ask>) {
+        loop {
+            let changed = async {
+                match &mut self.watch {
+                    Some(watch) => watch.changed().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let (why, ask) = tokio::select! {
+                Some(()) = hangups.recv() => ("SIGHUP", None),
+                Some(ask) = asked.recv() => ("the admin address", Some(ask)),
+                () = changed => ("changed files", None),
+                else => return,
+            };
             let result = self.reload().await;
             self.metrics.reload_ended(result.is_ok());
-            match result {
-                Ok(summary) => tracing::info!("reloaded: {summary}"),
+            match &result {
+                Ok(summary) => tracing::info!(why, "reloaded: {summary}"),
                 Err(problems) => {
                     for problem in problems.iter() {
                         tracing::error!("{problem}");
                     }
-                    tracing::error!("nothing was reloaded, {} mistake(s): the config that was good serves on", problems.len());
+                    tracing::error!(why, "nothing was reloaded, {} mistake(s): the config that was good serves on", problems.len());
                 }
+            }
+            // Whoever does not wait any more has it in the log.
+            if ask.is_some_and(|ask| ask.send(result).is_err()) {
+                tracing::debug!("nobody waits for the reload any more");
             }
         }
     }
 
     async fn reload(&mut self) -> Result<String, Problems> {
-        let (file, metrics) = (self.file.clone(), Arc::clone(&self.metrics));
-        let prepared = tokio::task::spawn_blocking(move || start::prepare_with(&file, metrics));
-        let prepared =
-            prepared.await.map_err(|error| Problems::one("reload", format!("broke off ({error}); tell the log to those who make Keyhouse")))??;
+        let prepared = self.read().await?;
         self.takes_no_restart(prepared.config())?;
         let (summary, earlier) = (prepared.summary(), self.current.load_full());
         prepared.identities().inherit(&earlier.identities);
-        let (config, spoken, snapshot) = prepared.into_snapshot(earlier.statements.clone());
+        let (config, spoken, snapshot) = prepared.into_snapshot(earlier.generation + 1, earlier.statements.clone());
         settled(&snapshot).await;
         self.front.reload(&config);
         for (listener, spoken) in self.spoken.iter().zip(spoken) {
             listener.store(Arc::new(spoken));
         }
+        self.metrics.config_runs(snapshot.generation, clock::now());
         self.current.store(Arc::new(snapshot));
-        self.metrics.config_runs(clock::now());
         self.running = config;
         Ok(summary)
+    }
+
+    /// Reads everything, while all that it is read from is being watched: a change that comes meanwhile is the next one.
+    async fn read(&mut self) -> Result<Prepared, Problems> {
+        loop {
+            if let Some(watch) = &mut self.watch {
+                watch.note();
+            }
+            let (file, metrics) = (self.file.clone(), Arc::clone(&self.metrics));
+            let prepared = tokio::task::spawn_blocking(move || start::prepare_with(&file, metrics)).await;
+            let prepared = prepared.map_err(|error| Problems::one("reload", format!("broke off ({error}); report it with the log")))??;
+            let config = prepared.config();
+            if !config.reload_on_change {
+                self.watch = None;
+            } else if !self.watch.as_ref().is_some_and(|watch| watch.is_of(&self.file, config)) {
+                self.watch = Some(Watch::new(&self.file, config));
+                continue;
+            }
+            return Ok(prepared);
+        }
     }
 
     /// What is bound or opened once cannot change under running requests, and half a reload is none.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -107,7 +108,7 @@ impl Prepared {
     }
 
     /// What requests are judged by, with the tasks that keep it true, and what listeners speak.
-    pub fn into_snapshot(self, statements: Kept) -> (Config, Vec<Spoken>, Snapshot) {
+    pub fn into_snapshot(self, generation: u64, statements: Kept) -> (Config, Vec<Spoken>, Snapshot) {
         let Self { config, acceptors, identities, rules, upstream, .. } = self;
         let upstream = Arc::new(upstream);
         let mut tasks = JoinSet::new();
@@ -116,6 +117,7 @@ impl Prepared {
         }
         tasks.spawn(Arc::clone(&upstream).ask_settings());
         let snapshot = Snapshot {
+            generation,
             identities,
             rules,
             statements,
@@ -123,6 +125,7 @@ impl Prepared {
             limits: config.limits.clone(),
             statement_form: config.statement_form,
             resource: Resource::new(&config),
+            admin_token: config.admin_token.clone(),
             tasks,
         };
         let spoken = acceptors.into_iter().zip(&config.listeners).map(|(tls, listener)| Spoken { proxy_protocol: listener.proxy_protocol, tls });
@@ -144,11 +147,12 @@ impl Prepared {
         for listener in &self.config.listeners {
             listeners.push(bind(listener.address).await?);
         }
-        let (config, spoken, snapshot) = self.into_snapshot(Kept::new());
+        let (config, spoken, snapshot) = self.into_snapshot(1, Kept::new());
         let current: Current = Arc::new(ArcSwap::from_pointee(snapshot));
-        metrics.config_runs(clock::now());
+        metrics.config_runs(1, clock::now());
         tracing::info!("admin on http://{}", shown(&admin)?);
-        tokio::spawn(Admin::new(Arc::clone(&current), Arc::clone(&metrics)).listen(admin));
+        let (asks, asked) = mpsc::channel(1);
+        tokio::spawn(Admin::new(Arc::clone(&current), Arc::clone(&metrics), asks).listen(admin));
 
         let (drain, drain_timeout) = (Drain::new(), config.limits.drain_timeout);
         let gate = Gate::new(Arc::clone(&current), Arc::clone(&audit), Arc::clone(&metrics));
@@ -158,7 +162,7 @@ impl Prepared {
             tracing::info!("listening on {}://{}", if spoken.load().tls.is_some() { "https" } else { "http" }, shown(&listener)?);
             tokio::spawn(Arc::clone(&front).listen(listener, Arc::clone(spoken), &drain));
         }
-        let reloads = tokio::spawn(Reloader { file, running: config, current, front, spoken, metrics }.at(hangups));
+        let reloads = tokio::spawn(Reloader::new(file, config, current, front, spoken, metrics).serve(hangups, asked));
         told_to_stop().await.map_err(Failure::Signal)?;
         reloads.abort();
         tracing::info!("stopping: running answers have {} to end", humantime::format_duration(drain_timeout));

@@ -27,6 +27,10 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Where health, readiness and metrics are.
     pub admin: SocketAddr,
+    /// What whoever asks the admin address for a reload has to bring.
+    pub admin_token: Option<Secret>,
+    /// Whether changed files are read by themselves.
+    pub reload_on_change: bool,
     /// Who issues tokens.
     pub providers: Vec<Provider>,
     /// Callers with no person behind them.
@@ -53,6 +57,22 @@ pub struct Config {
     pub on_failure: OnFailure,
     /// What a stranger may take.
     pub limits: Limits,
+    /// Files that secrets were read from.
+    secret_files: Vec<PathBuf>,
+}
+
+impl Config {
+    /// Every file that it was read from beside itself and the policies.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let listeners = self.listeners.iter().filter_map(|listener| listener.tls.as_ref()).flat_map(|tls| [&tls.certificate, &tls.key]);
+        let keys = self.providers.iter().filter_map(|provider| match &provider.keys {
+            KeySource::File(file) => Some(file),
+            KeySource::Discovery(_) | KeySource::Address(_) => None,
+        });
+        let authorities = self.providers.iter().filter_map(|provider| provider.ca_file.as_ref());
+        let authorities = authorities.chain(self.clusters.values().filter_map(|cluster| cluster.ca_file.as_ref()));
+        listeners.chain(keys).chain(authorities).chain(&self.secret_files).cloned()
+    }
 }
 
 /// One listening address.
@@ -307,6 +327,15 @@ pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> 
     let trusted_proxies = checks.networks("trusted_proxies", &written.trusted_proxies);
     let listeners = checks.listeners(&written.listen, &trusted_proxies);
     let admin = checks.address("admin.address", &written.admin.address);
+    let admin_token = written.admin.token.as_ref().and_then(|token| checks.secret("admin.token", token));
+    let secret_files: Vec<PathBuf> = written
+        .admin
+        .token
+        .iter()
+        .chain(written.clickhouse.users.values().map(|user| &user.password))
+        .filter_map(|secret| secret.file())
+        .map(|file| base.join(file))
+        .collect();
     let providers = checks.providers(&written.identity_providers);
     let service_accounts = checks.service_accounts(&written.service_accounts);
     let clusters = checks.clusters(&written.clickhouse.clusters);
@@ -321,6 +350,9 @@ pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> 
         listeners,
         // Only run without mistakes; until then any address does.
         admin: admin.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
+        admin_token,
+        reload_on_change: written.reload_on_change,
+        secret_files,
         providers,
         service_accounts,
         tokens_in_addresses: written.allow_tokens_in_addresses_that_logs_keep,
@@ -485,20 +517,17 @@ impl Checks<'_> {
         if user.user.is_empty() || http::HeaderValue::from_str(&user.user).is_err() {
             self.problems.add(key("user"), "is empty or holds control characters; write the name of a ClickHouse user");
         }
-        let password = match Secret::read(&user.password, self.base) {
-            Ok(password) => password,
-            Err(says) => {
-                self.problems.add(key("password"), says);
-                return None;
-            }
-        };
         Some(UpstreamUser {
             name: name.to_owned(),
             cluster: user.cluster.clone(),
             user: user.user.clone(),
-            password,
+            password: self.secret(&key("password"), &user.password)?,
             database: user.database.clone(),
         })
+    }
+
+    fn secret(&mut self, key: &str, written: &written::Secret) -> Option<Secret> {
+        Secret::read(written, self.base).map_err(|says| self.problems.add(key, says)).ok()
     }
 
     fn limits(&mut self, written: &written::Limits) -> Limits {

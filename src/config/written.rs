@@ -35,12 +35,19 @@ pub struct Config {
     /// The folder of the policy files (`*.yaml`, read in the order of their names).
     #[serde(default = "policies")]
     pub policies: String,
+    /// Reads this file, the policies, secrets and certificates anew when one of them changes, as on SIGHUP.
+    #[serde(default = "yes")]
+    pub reload_on_change: bool,
     /// The record of every request.
     #[serde(default)]
     pub record: Record,
     /// What a stranger may take.
     #[serde(default)]
     pub limits: Limits,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn policies() -> String {
@@ -77,11 +84,13 @@ pub struct Admin {
     /// Address and port of `/-/healthy`, `/-/ready` and `/metrics`.
     #[serde(default = "admin_address")]
     pub address: String,
+    /// What a POST to `/-/reload` has to bring as its bearer token: `{file: ...}` or `{env: NAME}`. Without it nobody reloads there.
+    pub token: Option<Secret>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { address: admin_address() }
+        Self { address: admin_address(), token: None }
     }
 }
 
@@ -444,6 +453,16 @@ pub enum Secret {
     File(String),
     /// In this environment variable.
     Env(String),
+}
+
+impl Secret {
+    /// The file that it is in.
+    pub fn file(&self) -> Option<&str> {
+        match self {
+            Self::File(file) => Some(file),
+            Self::Env(_) => None,
+        }
+    }
 }
 
 /// A secret's place as it is written. A plain enum would quote a password that somebody wrote in its stead.

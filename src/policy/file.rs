@@ -1,6 +1,8 @@
 //! Policy files: `*.yaml` in one folder, read in the order of their names, their rules in the order they stand.
 
 use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -146,20 +148,28 @@ impl Rule {
     }
 }
 
+/// The policy files of a folder, in the order in which they are read.
+///
+/// # Errors
+/// Where the folder cannot be read.
+pub fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder)?.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    let mut files: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")).collect();
+    files.sort();
+    Ok(files)
+}
+
 /// Reads the folder. Mistakes of all files are told together.
 pub fn load(config: &Config, problems: &mut Problems) -> Rules {
     let folder = &config.policies;
-    let mut files: Vec<_> = match std::fs::read_dir(folder) {
-        Ok(entries) => entries
-            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .filter(|path| path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml"))
-            .collect(),
+    let files = match files(folder) {
+        Ok(files) => files,
         Err(error) => {
             problems.add("policies", format!("{} cannot be read ({error}); write a folder with *.yaml files", folder.display()));
             return Rules::default();
         }
     };
-    files.sort();
     if files.is_empty() {
         problems.add("policies", format!("{} has no *.yaml file; without a rule nobody may do anything", folder.display()));
     }

@@ -118,6 +118,8 @@ pub struct Entry {
     time: SystemTime,
     /// The request's name.
     pub request_id: RequestId,
+    /// The number of the config and rules that judged.
+    pub generation: u64,
     /// Who connected.
     pub peer: SocketAddr,
     /// Where the request comes from, where a trusted proxy tells another address than the peer's.
@@ -195,6 +197,7 @@ impl Entry {
         Self {
             time,
             request_id: RequestId::new(),
+            generation: 0,
             peer,
             address: None,
             method: method.as_str().chars().take(32).collect(),

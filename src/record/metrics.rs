@@ -26,6 +26,7 @@ pub struct Metrics {
     reloads: IntCounterVec,
     reloaded: Gauge,
     reload_last_success: Gauge,
+    generation: IntGauge,
     ready: Gauge,
 }
 
@@ -66,6 +67,7 @@ impl Metrics {
             reloads: IntCounterVec::new(Opts::new("reloads_total", "Reloads of the config by their result."), &["result"])?,
             reloaded: Gauge::new("config_last_reload_successful", "Whether what runs is what the files say, as far as was asked.")?,
             reload_last_success: Gauge::new("config_last_reload_success_timestamp_seconds", "When the config that runs was read.")?,
+            generation: IntGauge::new("config_generation", "The number of the config that runs: 1 at the start, one more at every reload.")?,
             ready: Gauge::new("ready", "Whether requests can be served.")?,
             registry,
         };
@@ -89,6 +91,7 @@ impl Metrics {
         registry.register(Box::new(self.reloads.clone()))?;
         registry.register(Box::new(self.reloaded.clone()))?;
         registry.register(Box::new(self.reload_last_success.clone()))?;
+        registry.register(Box::new(self.generation.clone()))?;
         registry.register(Box::new(self.ready.clone()))
     }
 
@@ -116,9 +119,10 @@ impl Metrics {
         self.keys_fetches.with_label_values(&[provider, "failed"]).inc();
     }
 
-    /// Notes that the config that was read now is the one that runs.
-    pub fn config_runs(&self, now: SystemTime) {
+    /// Notes that the config that was read now is the one that runs, by its number.
+    pub fn config_runs(&self, generation: u64, now: SystemTime) {
         self.reloaded.set(1.0);
+        self.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
         self.reload_last_success.set(now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
     }
 

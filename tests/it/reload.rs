@@ -1,11 +1,11 @@
 //! A config is changed under a running house: the next request is judged by it, whole or not at all.
 
-use std::{fs, sync::Arc};
+use std::{fs, os::unix::fs::symlink, sync::Arc};
 
 use crate::support::{
     accounts::Account,
     certificates::Certificates,
-    client::{Answer, Caller, post},
+    client::{Answer, Caller, post, send_plain},
     house::{House, Plan},
     issuer::Issuer,
     key::{Key, key_set},
@@ -40,7 +40,9 @@ impl Scene {
     async fn start(shape: impl FnOnce(Plan) -> Plan) -> Self {
         let (issuer, recorder) = (Issuer::start().await, Recorder::start(Script::ok("1\n")).await);
         let plan = Plan::new(&issuer.url, &[&recorder.url]).section("identity_providers", &providers(&issuer));
-        let plan = shape(plan.file("ci.json", &key_set(&[Key::rs256()])));
+        // SIGHUP alone, so that each reload has its line in the log.
+        let plan = plan.section("reload_on_change", "false").file("ci.json", &key_set(&[Key::rs256()]));
+        let plan = shape(plan);
         let house = plan.start().await;
         let caller = Caller::plain(house.http()).await;
         Self { house, plan, recorder, issuer, caller, reloads: 0 }
@@ -64,7 +66,7 @@ impl Scene {
         self.plan.write_to(self.house.folder.path());
         self.house.program.signal("HUP");
         self.reloads += 1;
-        self.house.program.wait_lines(self.reloads, "reload: reloaded: ").await;
+        self.house.program.wait_lines(self.reloads, " reloaded: ").await;
     }
 
     /// The same for what the house must not take.
@@ -217,4 +219,87 @@ async fn a_provider_that_was_dropped_is_not_asked_any_more() {
     until("the other one's keys, again and again", async || (other.hits().key_set > now + 20).then_some(())).await;
     assert!(scene.issuer.hits().key_set <= dropped + 1, "a fetch on its way may have arrived, and no more");
     assert!(fs::exists(scene.house.folder.path().join("record.jsonl")).unwrap());
+}
+
+#[tokio::test]
+async fn changed_files_are_read_by_themselves_whole_or_not_at_all() {
+    let mut scene = Scene::start(|plan| plan.section("reload_on_change", "true")).await;
+    let alice = scene.issuer.token().make();
+    let rules = scene.plan.config_of("policies/10-rules.yaml");
+    let folder = scene.house.folder.path().to_owned();
+    assert_eq!(scene.reason(&alice).await, None);
+    // Another file in the old one's place, as editors do it.
+    fs::write(folder.join("policies/new"), rules.replace("groups: [analysts]", "groups: [others]")).unwrap();
+    fs::rename(folder.join("policies/new"), folder.join("policies/10-rules.yaml")).unwrap();
+    scene.house.program.wait_lines(1, "reloaded: ").await;
+    assert_eq!(scene.reason(&alice).await.as_deref(), Some("no-rule"));
+    fs::write(folder.join("policies/10-rules.yaml"), "rules: [").unwrap();
+    scene.house.program.wait_lines(1, "nothing was reloaded").await;
+    assert_eq!(scene.reason(&alice).await.as_deref(), Some("no-rule"));
+    // A file more, beside the mended one.
+    fs::write(folder.join("policies/10-rules.yaml"), &rules).unwrap();
+    scene.house.program.wait_lines(3, "reloaded").await;
+    assert_eq!(scene.reason(&alice).await, None);
+    fs::write(folder.join("analyst.password"), "another-secret\n").unwrap();
+    scene.house.program.wait_lines(4, "reloaded").await;
+    assert_eq!(scene.reason(&alice).await, None);
+    let last = scene.recorder.wait_requests(3).await.pop().unwrap();
+    assert_eq!(last.header("x-clickhouse-key"), Some("another-secret"));
+    let generations: Vec<u64> = scene.house.wait_records(5).await.iter().map(|record| record["generation"].as_u64().unwrap()).collect();
+    assert_eq!(generations, [1, 2, 2, 3, 4]);
+    assert!(scene.house.admin_get("/metrics").await.text().contains("keyhouse_config_generation 4"));
+}
+
+#[tokio::test]
+async fn a_mounted_folder_that_is_swapped_is_read_by_itself() {
+    let mut scene = Scene::start(|plan| plan).await;
+    let (alice, folder) = (scene.issuer.token().make(), scene.house.folder.path().to_owned());
+    let rules = scene.plan.config_of("policies/10-rules.yaml");
+    // As Kubernetes mounts a ConfigMap: the files are links into a folder behind a link that is replaced.
+    for (version, groups) in [("1", "analysts"), ("2", "others")] {
+        fs::create_dir_all(folder.join(format!("mounted/..{version}"))).unwrap();
+        fs::write(folder.join(format!("mounted/..{version}/rules.yaml")), rules.replace("groups: [analysts]", &format!("groups: [{groups}]")))
+            .unwrap();
+    }
+    symlink("..1", folder.join("mounted/..data")).unwrap();
+    symlink("..data/rules.yaml", folder.join("mounted/rules.yaml")).unwrap();
+    scene.reload(scene.plan.clone().section("policies", "mounted/").section("reload_on_change", "true")).await;
+    assert_eq!(scene.reason(&alice).await, None);
+    symlink("..2", folder.join("mounted/..new")).unwrap();
+    fs::rename(folder.join("mounted/..new"), folder.join("mounted/..data")).unwrap();
+    scene.house.program.wait_lines(2, "reloaded: ").await;
+    assert_eq!(scene.reason(&alice).await.as_deref(), Some("no-rule"));
+}
+
+#[tokio::test]
+async fn the_admin_address_reloads_for_whoever_brings_its_token() {
+    let mut scene =
+        Scene::start(|plan| plan.section("admin", "{address: 127.0.0.1:0, token: {file: admin.token}}").file("admin.token", "let-me\n")).await;
+    let alice = scene.issuer.token().make();
+    let admin = scene.house.admin;
+    let reload = async |method: &str, authorization: &str| {
+        let request = format!("{method} /-/reload HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n{authorization}\r\n");
+        send_plain(admin, request).await
+    };
+    let others = scene.plan.config_of("policies/10-rules.yaml").replace("groups: [analysts]", "groups: [others]");
+    scene.plan.clone().policy("10-rules.yaml", &others).write_to(scene.house.folder.path());
+    for (method, authorization, status) in [
+        ("POST", "", 403),
+        ("POST", "Authorization: Bearer let-m\r\n", 403),
+        ("POST", "Authorization: let-me\r\n", 403),
+        ("GET", "Authorization: Bearer let-me\r\n", 405),
+    ] {
+        assert_eq!(reload(method, authorization).await.status, status, "{method} {authorization}");
+        assert_eq!(scene.reason(&alice).await, None);
+    }
+    let done = reload("POST", "Authorization: Bearer let-me\r\n").await;
+    assert!(done.status == 200 && done.text().starts_with("reloaded: "), "{}", done.text());
+    assert_eq!(scene.reason(&alice).await.as_deref(), Some("no-rule"));
+    scene.plan.clone().policy("10-rules.yaml", "rules: [").write_to(scene.house.folder.path());
+    let failed = reload("POST", "Authorization: Bearer let-me\r\n").await;
+    assert!(failed.status == 422 && failed.text().contains("10-rules.yaml"), "{}", failed.text());
+    assert_eq!(scene.reason(&alice).await.as_deref(), Some("no-rule"));
+    let without = Scene::start(|plan| plan).await;
+    let request = "POST /-/reload HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\nAuthorization: Bearer \r\n\r\n";
+    assert_eq!(send_plain(without.house.admin, request).await.status, 403, "without a token in the config");
 }
