@@ -42,7 +42,13 @@ fn rows() -> Vec<Row> {
     };
     vec![
         ("cognito", "an access token", cognito(vec![]), None, &[]),
-        ("cognito", "of another client", cognito(vec![("client_id", is(json!("other")))]), Some("audience_mismatch"), &["\"other\"", "\"app\""]),
+        (
+            "cognito",
+            "of another client",
+            cognito(vec![("client_id", is(json!("other")))]),
+            Some("audience_mismatch"),
+            &["\"other\"", "\"app\"", "Ask the client"],
+        ),
         ("cognito", "without a client", cognito(vec![("client_id", None)]), Some("audience_missing"), &["\"app\""]),
         ("cognito", "with a number for a client", cognito(vec![("client_id", is(json!(1)))]), Some("claim_type"), &["`client_id`"]),
         (
