@@ -174,6 +174,10 @@ impl Found {
     /// The scheme without case, one or more spaces, the credential (RFC 6750 2.1, RFC 7617 2).
     fn in_authorization(&mut self, value: &HeaderValue) -> Result<(), Refusal> {
         let value = std::str::from_utf8(value.as_bytes()).map_err(|error| malformed().because(error))?;
+        // A tab is no space, and would else stand in the name of a scheme that nobody knows.
+        if value.contains('\t') {
+            return Err(malformed());
+        }
         let (scheme, rest) = value.split_once(' ').ok_or_else(other_scheme)?;
         let rest = rest.trim_start_matches(' ');
         if scheme.eq_ignore_ascii_case("bearer") {
@@ -364,6 +368,7 @@ mod tests {
             ("/", vec![("authorization", "Bearer a.b.c, Bearer d.e.f")], Reason::MalformedToken),
             ("/", vec![("authorization", "Bearer a b")], Reason::MalformedToken),
             ("/", vec![("authorization", "Bearer \ta")], Reason::MalformedToken),
+            ("/", vec![("authorization", "Bearer\ta.b.c")], Reason::MalformedToken),
             ("/", vec![("authorization", "Bearer  ")], Reason::MalformedToken),
         ] {
             let mut head = head(target, &headers);
