@@ -29,6 +29,7 @@ mod keys;
 mod listen;
 mod modern;
 mod oracle;
+mod presets;
 mod providers;
 mod readme;
 mod statements;
