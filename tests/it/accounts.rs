@@ -21,7 +21,7 @@ async fn new_account(arguments: &[&str]) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_service_account_is_known_by_its_key_alone_and_within_its_bounds() {
+pub async fn a_service_account_is_known_by_its_key_alone_and_within_its_bounds() {
     let (issuer, recorder) = (Issuer::start().await, Recorder::start(Script::ok("1\n")).await);
     let (health, health_lines) = new_account(&["health", "--group", "analysts"]).await;
     let (far, far_lines) = new_account(&["far", "--group", "analysts", "--network", "10.0.0.0/8"]).await;

@@ -25,6 +25,7 @@ mod corpus;
 mod demo;
 mod faults;
 mod generated;
+mod identity_attacks;
 mod keys;
 mod listen;
 mod modern;
