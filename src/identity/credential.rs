@@ -10,7 +10,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 
-use super::{Caller, token};
+use super::{Caller, KEY_PREFIX, token};
 use crate::refusal::{Reason, Refusal};
 
 /// The secret of a request, and the names beside it; no `Debug` prints it.
@@ -77,13 +77,17 @@ impl Credential {
     /// cannot be read, and are nobody's then.
     ///
     /// # Errors
-    /// 400 where both are of one issuer and of two subjects.
+    /// 400 where it is a service account's key, or where both are of one issuer and of two people.
     pub(super) fn same_person(&self) -> Result<(), Refusal> {
-        let Some(Ok(beside)) = self.beside.as_deref().map(token::parse) else { return Ok(()) };
-        let Ok(taken) = token::parse(&self.secret) else { return Ok(()) };
-        let of = |name| (taken.claims.get(name), beside.claims.get(name));
-        let ((issuer, other_issuer), (subject, other_subject)) = (of("iss"), of("sub"));
-        if issuer == other_issuer && subject != other_subject {
+        let Some(beside) = self.beside.as_deref() else { return Ok(()) };
+        if beside.starts_with(KEY_PREFIX) {
+            return Err(multiple("a token and a service account's key"));
+        }
+        let (Ok(taken), Ok(beside)) = (token::parse(&self.secret), token::parse(beside)) else { return Ok(()) };
+        let same = |name| taken.claims.get(name) == beside.claims.get(name);
+        // Entra's `sub` is another one at every application, its `oid` is not.
+        let person = same("sub") || (taken.claims.contains_key("oid") && same("oid"));
+        if same("iss") && !person {
             return Err(multiple("two tokens of two people"));
         }
         Ok(())
@@ -174,6 +178,10 @@ impl Found {
     /// The scheme without case, one or more spaces, the credential (RFC 6750 2.1, RFC 7617 2).
     fn in_authorization(&mut self, value: &HeaderValue) -> Result<(), Refusal> {
         let value = std::str::from_utf8(value.as_bytes()).map_err(|error| malformed().because(error))?;
+        // A tab is no space, and would else stand in the name of a scheme that nobody knows.
+        if value.contains('\t') {
+            return Err(malformed());
+        }
         let (scheme, rest) = value.split_once(' ').ok_or_else(other_scheme)?;
         let rest = rest.trim_start_matches(' ');
         if scheme.eq_ignore_ascii_case("bearer") {
@@ -364,6 +372,7 @@ mod tests {
             ("/", vec![("authorization", "Bearer a.b.c, Bearer d.e.f")], Reason::MalformedToken),
             ("/", vec![("authorization", "Bearer a b")], Reason::MalformedToken),
             ("/", vec![("authorization", "Bearer \ta")], Reason::MalformedToken),
+            ("/", vec![("authorization", "Bearer\ta.b.c")], Reason::MalformedToken),
             ("/", vec![("authorization", "Bearer  ")], Reason::MalformedToken),
         ] {
             let mut head = head(target, &headers);
@@ -372,5 +381,34 @@ mod tests {
         }
         let refusal = take(&mut head("/?password=x&password=y", &[]), true, &[]).err().unwrap();
         assert_eq!(refusal.reason(), Reason::MultipleCredentials, "two passwords in one address");
+    }
+
+    /// A token that says this; its signature is looked at elsewhere.
+    fn saying(claims: &str) -> String {
+        let part = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+        format!("{}.{}.c2ln", part("{}"), part(claims))
+    }
+
+    #[test]
+    fn what_a_header_takes_the_place_of_is_the_same_persons() {
+        let header = HeaderName::from_static("x-id-token");
+        let alice = r#"{"iss":"a","sub":"1","oid":"o"}"#;
+        for (taken, beside, same) in [
+            (alice, saying(r#"{"iss":"a","sub":"1"}"#), true),
+            (alice, saying(r#"{"iss":"b","sub":"2"}"#), true),
+            (alice, saying(r#"{"iss":"a","sub":"2"}"#), false),
+            (alice, saying(r#"{"iss":"a","sub":"2","oid":"o"}"#), true),
+            (alice, saying(r#"{"iss":"a","sub":"2","oid":"p"}"#), false),
+            (r#"{"iss":"a","sub":"1"}"#, saying(r#"{"iss":"a","sub":"2"}"#), false),
+            (alice, "ya29.nobody-can-read-it".to_owned(), true),
+            (alice, format!("{KEY_PREFIX}0123"), false),
+        ] {
+            let (taken, bearer) = (saying(taken), format!("Bearer {beside}"));
+            let mut head = head("/", &[("x-id-token", &taken), ("authorization", &bearer)]);
+            let credential = take(&mut head, false, std::slice::from_ref(&header)).unwrap_or_else(|refusal| panic!("{beside}: {}", refusal.says()));
+            assert_eq!(credential.secret(), taken);
+            let reason = credential.same_person().err().map(|refusal| refusal.reason());
+            assert_eq!(reason, (!same).then_some(Reason::MultipleCredentials), "{beside}");
+        }
     }
 }

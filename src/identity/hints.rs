@@ -2,7 +2,7 @@
 
 use super::diagnosis::{folded, quote};
 use super::token::Parsed;
-use crate::config::{Preset, Provider, TokenType};
+use crate::config::{AudienceClaim, Preset, Provider, TokenType};
 
 /// What to do about the audience, by the pattern of the wrong one.
 pub(super) fn audience(seen: &[&str], parsed: &Parsed<'_>, config: &Provider) -> String {
@@ -52,7 +52,8 @@ fn of_pattern(seen: &[&str], parsed: &Parsed<'_>, config: &Provider, ours: &str)
     if let Some(org) = seen.iter().find(|seen| seen.starts_with("org:")) {
         return Some(format!("That is Grafana's own ID token: configure its issuer with preset: grafana and audiences: [{}].", quote(org)));
     }
-    let client = parsed.text("azp").or_else(|| parsed.text("client_id"));
+    // Where the client is asked for as the audience, it says nothing about the kind of token.
+    let client = parsed.text("azp").or_else(|| parsed.text("client_id")).filter(|_| config.audience_claim == AudienceClaim::Aud);
     client.filter(|client| seen == [*client]).map(|client| {
         format!(
             "Its audience is the client {} itself, as in an ID token: send an access token for {ours}, or take ID tokens (audiences, token_types: [id]).",

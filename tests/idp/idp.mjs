@@ -45,11 +45,26 @@ function provider(issuer, keys) {
   });
 }
 
+// What stands at one of its addresses instead of the truth; `to` is the address that it names.
+const LIES = {
+  html: (_, response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>Sign in</html>'),
+  empty: (_, response) => json(response, { keys: [] }),
+  // A key that is good, in 50 MB.
+  huge: ({ keys: [{ kty, n, e, kid }] }, response) => json(response, { keys: [{ kty, n, e, kid }], more: 'x'.repeat(50 << 20) }),
+  redirect: ({ to }, response) => response.writeHead(302, { location: to }).end(),
+  issuer: ({ issuer, to }, response) => json(response, { issuer: to, jwks_uri: `${issuer}/jwks` }),
+  keys_elsewhere: ({ issuer, to }, response) => json(response, { issuer, jwks_uri: to }),
+};
+
+function json(response, body) {
+  return response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
 const server = createServer();
 server.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {
   const issuer = `http://127.0.0.1:${server.address().port}`;
   const hits = { discovery: 0, jwks: 0, token: 0 };
-  const trouble = { status: 0, delay: 0 };
+  const troubles = { '/jwks': {}, '/.well-known/openid-configuration': {} };
   let keys = newKeys();
   let answer = provider(issuer, keys).callback();
 
@@ -63,10 +78,14 @@ server.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {
   async function test(url, response) {
     const asked = url.searchParams;
     if (url.pathname === '/_test/rotate') rotate(asked.get('drop') === '1');
-    else if (url.pathname === '/_test/jwks') {
-      Object.assign(trouble, { status: Number(asked.get('fail') ?? 0), delay: Number(asked.get('delay') ?? 0) });
-    } else if (url.pathname !== '/_test/hits') return response.writeHead(404).end();
-    return response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(hits));
+    else if (url.pathname === '/_test/jwks') troubles['/jwks'] = trouble(asked);
+    else if (url.pathname === '/_test/discovery') troubles['/.well-known/openid-configuration'] = trouble(asked);
+    else if (url.pathname !== '/_test/hits') return response.writeHead(404).end();
+    return json(response, hits);
+  }
+
+  function trouble(asked) {
+    return { status: Number(asked.get('fail') ?? 0), delay: Number(asked.get('delay') ?? 0), lie: LIES[asked.get('as')], to: asked.get('to') };
   }
 
   server.on('request', async (request, response) => {
@@ -74,12 +93,11 @@ server.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {
     if (url.pathname.startsWith('/_test/')) return test(url, response);
     if (url.pathname === '/.well-known/openid-configuration') hits.discovery += 1;
     if (url.pathname === '/token') hits.token += 1;
-    if (url.pathname === '/jwks') {
-      hits.jwks += 1;
-      await new Promise((go) => { setTimeout(go, trouble.delay); });
-      if (trouble.status) return response.writeHead(trouble.status).end('trouble that was asked for');
-    }
-    return answer(request, response);
+    if (url.pathname === '/jwks') hits.jwks += 1;
+    const { status, delay, lie, to } = troubles[url.pathname] ?? {};
+    if (delay) await new Promise((go) => { setTimeout(go, delay); });
+    if (status) return response.writeHead(status).end('trouble that was asked for');
+    return lie ? lie({ issuer, keys, to }, response) : answer(request, response);
   });
   process.stdout.write(`ready ${issuer}\n`);
 });

@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_service_account_is_known_by_its_key_alone_and_within_its_bounds() {
+pub async fn a_service_account_is_known_by_its_key_alone_and_within_its_bounds() {
     let (issuer, recorder) = (Issuer::start().await, Recorder::start(Script::ok("1\n")).await);
     let health = Account::new("health", &["--group", "analysts"]).await;
     let far = Account::new("far", &["--group", "analysts", "--network", "10.0.0.0/8"]).await;

@@ -18,11 +18,11 @@ use crate::support::{
 };
 
 /// The usual house whose provider has this besides.
-fn plan(issuer: &str, node: &str, more: &str) -> Plan {
+pub fn plan(issuer: &str, node: &str, more: &str) -> Plan {
     Plan::new(issuer, &[node]).edit("    audiences: [clickhouse]", &format!("    audiences: [clickhouse]\n    {more}"))
 }
 
-async fn upstream() -> Recorder {
+pub async fn upstream() -> Recorder {
     Recorder::start(Script::ok("1\n")).await
 }
 
@@ -45,14 +45,14 @@ async fn until_verdict(what: &str, house: &House, token: &Token, expected: (u16,
 }
 
 /// A number of `/metrics`, by its name with its labels.
-async fn metric(house: &House, name: &str) -> u64 {
+pub async fn metric(house: &House, name: &str) -> u64 {
     let text = house.admin_get("/metrics").await.text();
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.map_or(0, |number| number.parse().unwrap())
 }
 
 #[tokio::test]
-async fn a_flood_of_unknown_keys_costs_one_fetch_and_hinders_nobody() {
+pub async fn a_flood_of_unknown_keys_costs_one_fetch_and_hinders_nobody() {
     let (issuer, recorder) = (Issuer::start().await, upstream().await);
     let house = Plan::new(&issuer.url, &[&recorder.url]).section("limits", "{failed_attempts: 1000000}").start().await;
     assert_eq!(issuer.hits(), Hits { discovery: 1, key_set: 1 }, "fetched at start");
@@ -77,7 +77,7 @@ async fn a_flood_of_unknown_keys_costs_one_fetch_and_hinders_nobody() {
 }
 
 #[tokio::test]
-async fn a_new_key_is_taken_on_its_first_request() {
+pub async fn a_new_key_is_taken_on_its_first_request() {
     let (issuer, recorder) = (Issuer::start().await, upstream().await);
     let house = Plan::new(&issuer.url, &[&recorder.url]).start().await;
     let old = issuer.token();
@@ -89,7 +89,7 @@ async fn a_new_key_is_taken_on_its_first_request() {
 }
 
 #[tokio::test]
-async fn a_withdrawn_key_stops_even_a_token_that_was_kept() {
+pub async fn a_withdrawn_key_stops_even_a_token_that_was_kept() {
     let (issuer, recorder) = (Issuer::start().await, upstream().await);
     let house = plan(&issuer.url, &recorder.url, "jwks_cache: {refresh: 1s}").start().await;
     let old = issuer.token();
@@ -103,7 +103,7 @@ async fn a_withdrawn_key_stops_even_a_token_that_was_kept() {
 }
 
 #[tokio::test]
-async fn a_kept_token_is_found_again_and_ends_when_it_expires() {
+pub async fn a_kept_token_is_found_again_and_ends_when_it_expires() {
     let (issuer, recorder) = (Issuer::start().await, upstream().await);
     let house = plan(&issuer.url, &recorder.url, "clock_skew: 1s").start().await;
     let token = issuer.token().expires_in(4);
@@ -116,7 +116,7 @@ async fn a_kept_token_is_found_again_and_ends_when_it_expires() {
 }
 
 #[tokio::test]
-async fn a_provider_that_fails_leaves_its_last_good_keys_in_service() {
+pub async fn a_provider_that_fails_leaves_its_last_good_keys_in_service() {
     let (issuer, recorder, elsewhere) = (Issuer::start().await, upstream().await, Issuer::start().await);
     let house = plan(&issuer.url, &recorder.url, "jwks_cache: {refresh: 100ms, cooldown: 100ms}").start().await;
     let failures = async || metric(&house, "keyhouse_jwks_fetches_total{provider=\"corp\",result=\"failed\"}").await;
@@ -149,7 +149,7 @@ async fn a_provider_that_fails_leaves_its_last_good_keys_in_service() {
 }
 
 #[tokio::test]
-async fn keys_that_are_too_old_serve_nobody_until_the_provider_is_back() {
+pub async fn keys_that_are_too_old_serve_nobody_until_the_provider_is_back() {
     let (issuer, recorder) = (Issuer::start().await, upstream().await);
     let house = plan(&issuer.url, &recorder.url, "jwks_cache: {cooldown: 1s, max_stale: 2s}").start().await;
     let (kept, fresh) = (issuer.token(), issuer.token().subject("bob"));
@@ -179,7 +179,7 @@ fn waited_for_keys(house: &House) -> usize {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_down_at_the_start_costs_only_its_own_callers() {
+pub async fn a_provider_that_is_down_at_the_start_costs_only_its_own_callers() {
     let (issuer, recorder, key) = (Issuer::down_from_the_start(), upstream().await, Key::fresh("ES256"));
     let ci = "
   ci:
@@ -211,7 +211,7 @@ async fn a_provider_that_is_down_at_the_start_costs_only_its_own_callers() {
 }
 
 #[tokio::test]
-async fn a_discovery_that_does_not_fit_is_told_and_gives_no_keys() {
+pub async fn a_discovery_that_does_not_fit_is_told_and_gives_no_keys() {
     for (page, says) in [
         (discovery("http://127.0.0.1:1"), [r#"of the issuer \"http://127.0.0.1:1\""#, r#"configured is \"http://127.0.0.1:"#]),
         (String::new(), ["http://192.0.2.1/jwks", "not https"]),
@@ -252,7 +252,7 @@ async fn one_odd_key_does_not_cost_the_others() {
 }
 
 #[tokio::test]
-async fn a_certified_provider_and_a_real_clickhouse_work_together_through_rotations() {
+pub async fn a_certified_provider_and_a_real_clickhouse_work_together_through_rotations() {
     let (provider, clickhouse) = (OidcProvider::start().await, ClickHouse::shared().await);
     let house = plan(&provider.url, &clickhouse.https_url(), "jwks_cache: {refresh: 300ms, cooldown: 300ms}").start().await;
     let mut old = Vec::new();

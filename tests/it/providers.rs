@@ -42,7 +42,13 @@ fn rows() -> Vec<Row> {
     };
     vec![
         ("cognito", "an access token", cognito(vec![]), None, &[]),
-        ("cognito", "of another client", cognito(vec![("client_id", is(json!("other")))]), Some("audience_mismatch"), &["\"other\"", "\"app\""]),
+        (
+            "cognito",
+            "of another client",
+            cognito(vec![("client_id", is(json!("other")))]),
+            Some("audience_mismatch"),
+            &["\"other\"", "\"app\"", "Ask the client"],
+        ),
         ("cognito", "without a client", cognito(vec![("client_id", None)]), Some("audience_missing"), &["\"app\""]),
         ("cognito", "with a number for a client", cognito(vec![("client_id", is(json!(1)))]), Some("claim_type"), &["`client_id`"]),
         (
@@ -133,7 +139,7 @@ fn token(issuer: &Issuer, claims: &[(&'static str, Option<Value>)]) -> Token {
 }
 
 #[tokio::test]
-async fn tokens_are_held_to_what_their_provider_is_asked_for() {
+pub async fn tokens_are_held_to_what_their_provider_is_asked_for() {
     let mut issuers = Vec::new();
     for _ in PROVIDERS {
         issuers.push(Issuer::start().await);
@@ -157,7 +163,7 @@ async fn tokens_are_held_to_what_their_provider_is_asked_for() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_is_open_to_all_is_refused_without_bound_claims() {
+pub async fn an_issuer_that_is_open_to_all_is_refused_without_bound_claims() {
     let plan = |rest: &str| {
         let providers = format!("{{ci: {{issuer: https://token.actions.githubusercontent.com, audiences: [clickhouse]{rest}}}}}");
         Plan::new("http://127.0.0.1:1", &["http://127.0.0.1:1"]).section("identity_providers", &providers)

@@ -208,6 +208,15 @@ impl House {
         until(what, async || self.records().into_iter().find(|record| is(record))).await
     }
 
+    /// The one record of this answer.
+    pub async fn record_of(&self, answer: &Answer) -> Value {
+        let id = answer.header("X-Keyhouse-Request-Id").expect("an answer with its request's id");
+        self.wait_record(id, |record| record["request_id"] == id).await;
+        let mut of_it: Vec<Value> = self.records().into_iter().filter(|record| record["request_id"] == id).collect();
+        assert_eq!(of_it.len(), 1, "{of_it:?}");
+        of_it.remove(0)
+    }
+
     /// All that it ever wrote: it is told to stop, and has stopped, before they are read.
     pub async fn records_in_the_end(&self) -> Vec<Value> {
         assert!(self.stop().await.success());

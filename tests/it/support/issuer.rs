@@ -29,6 +29,14 @@ struct State {
     discovery: Option<Page>,
     key_set: Option<Page>,
     hits: Hits,
+    asked: Vec<Asked>,
+}
+
+/// One request that came, whatever it was for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub path: String,
+    pub authorization: Option<String>,
 }
 
 /// What stands at an address instead of the truth.
@@ -101,6 +109,11 @@ impl Issuer {
     pub fn hits(&self) -> Hits {
         self.state.lock().unwrap().hits
     }
+
+    /// Every request that came, in order.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.state.lock().unwrap().asked.clone()
+    }
 }
 
 impl Page {
@@ -133,7 +146,9 @@ pub fn discovery(issuer: &str) -> String {
 }
 
 async fn answer(issuer: String, state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let page = state.lock().unwrap().asked(&issuer, request.uri().path());
+    let authorization = request.headers().get("authorization").map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let asked = Asked { path: request.uri().path().to_owned(), authorization };
+    let page = state.lock().unwrap().page(&issuer, asked);
     let mut response = Response::builder().status(page.status);
     for (name, value) in page.headers {
         response = response.header(name, value);
@@ -142,8 +157,10 @@ async fn answer(issuer: String, state: Arc<Mutex<State>>, request: Request<Incom
 }
 
 impl State {
-    fn asked(&mut self, issuer: &str, path: &str) -> Page {
-        match path {
+    fn page(&mut self, issuer: &str, asked: Asked) -> Page {
+        let path = asked.path.clone();
+        self.asked.push(asked);
+        match path.as_str() {
             "/.well-known/openid-configuration" => {
                 self.hits.discovery += 1;
                 self.discovery.clone().unwrap_or_else(|| Page::json(discovery(issuer)))

@@ -55,6 +55,22 @@ impl OidcProvider {
         self.test(&format!("jwks?fail={status}&delay={delay}")).await;
     }
 
+    /// From now on this stands where its key set should: `html`, `empty`, `huge`, or a `redirect` to the address; nothing is the
+    /// truth again.
+    pub async fn key_set_is(&self, lie: &str, to: &str) {
+        self.test(&format!("jwks?as={lie}&to={to}")).await;
+    }
+
+    /// The same for its discovery, which can also name another `issuer`, or `keys_elsewhere`.
+    pub async fn discovery_is(&self, lie: &str, to: &str) {
+        self.test(&format!("discovery?as={lie}&to={to}")).await;
+    }
+
+    /// From now on its discovery fails with this status (0: not at all).
+    pub async fn discovery_fails(&self, status: u16) {
+        self.test(&format!("discovery?fail={status}")).await;
+    }
+
     /// How often `discovery`, `jwks` and `token` were asked for.
     pub async fn hits(&self) -> Value {
         self.test("hits").await

@@ -51,11 +51,7 @@ impl Scene {
 
     /// The one record of this answer.
     pub async fn record_of(&self, answer: &Answer) -> Value {
-        let id = answer.header("X-Keyhouse-Request-Id").expect("an answer with its request's id");
-        self.house.wait_record(id, |record| record["request_id"] == id).await;
-        let mut of_it: Vec<Value> = self.house.records().into_iter().filter(|record| record["request_id"] == id).collect();
-        assert_eq!(of_it.len(), 1, "{of_it:?}");
-        of_it.remove(0)
+        self.house.record_of(answer).await
     }
 
     /// One number of `/metrics`, by the whole of its line before it; 0 where it is not there.

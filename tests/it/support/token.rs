@@ -46,6 +46,25 @@ impl Token {
         token.header("typ", "JWT").signed_by(key)
     }
 
+    /// These members as they stand, signed as the header says. Its times are moved so that it begins now.
+    pub fn written(header: &Value, claims: &Value, key: &Arc<Key>) -> Self {
+        let part = |value: &Value| Part { members: value.as_object().unwrap().clone(), ..Part::default() };
+        let mut claims = part(claims);
+        let begins = claims.members.get("iat").or_else(|| claims.members.get("nbf")).and_then(Value::as_i64).unwrap();
+        for name in ["iat", "nbf", "exp"] {
+            if let Some(time) = claims.members.get_mut(name) {
+                *time = json!(time.as_i64().unwrap() - begins + now());
+            }
+        }
+        let signs_as = header["alg"].as_str().unwrap().to_owned();
+        Self { header: part(header), claims, key: Arc::clone(key), signs_as, signature: None }
+    }
+
+    /// What a claim says; null where it is not there.
+    pub fn says(&self, name: &str) -> Value {
+        self.claims.members.get(name).cloned().unwrap_or_default()
+    }
+
     pub fn subject(self, name: &str) -> Self {
         self.claim("sub", name)
     }
