@@ -31,8 +31,8 @@ const WAIT: Duration = Duration::from_secs(2);
 /// The first pause after a failed fetch; it doubles up to the refresh interval.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 
-/// What a provider may ask for as the time between two fetches; more than the config says is never waited.
-const MAX_AGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(3600);
+/// The shortest time between two fetches that a provider may ask for.
+const SHORTEST_AGE: Duration = Duration::from_secs(60);
 
 /// For connections to the provider.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -246,8 +246,7 @@ impl Issuer {
                     self.generation.fetch_add(1, Ordering::AcqRel);
                     self.metrics.keys_fetched(&self.config.name, clock::now());
                     pause = FIRST_PAUSE;
-                    let wished = max_age.map_or(self.config.refresh, |age| age.clamp(*MAX_AGE.start(), *MAX_AGE.end()));
-                    spread(self.config.refresh.min(wished))
+                    spread(until_next(self.config.refresh, max_age))
                 }
                 Err(error) => {
                     // The next time begins at discovery: the keys may have moved.
@@ -314,6 +313,11 @@ impl Issuer {
     }
 }
 
+/// How long to wait for the next fetch: what the config says, or less where the provider asks for it.
+fn until_next(refresh: Duration, max_age: Option<Duration>) -> Duration {
+    max_age.map_or(refresh, |age| refresh.min(age.max(SHORTEST_AGE)))
+}
+
 /// The refresh interval, give or take a tenth, so that many Keyhouses do not ask at the same moment.
 fn spread(interval: Duration) -> Duration {
     let mut byte = [0];
@@ -332,6 +336,14 @@ fn tell(provider: &str, left_out: &[String]) {
 pub(super) mod tests {
     use super::*;
     use crate::config::{AudienceClaim, TokenType};
+
+    #[test]
+    fn a_provider_may_be_asked_sooner_and_never_later_than_the_config_says() {
+        let seconds = Duration::from_secs;
+        for (refresh, max_age, next) in [(300, None, 300), (300, Some(3600), 300), (300, Some(120), 120), (300, Some(0), 60), (30, Some(0), 30)] {
+            assert_eq!(until_next(seconds(refresh), max_age.map(seconds)), seconds(next), "{refresh} {max_age:?}");
+        }
+    }
 
     /// A provider as plain as can be.
     pub(in crate::identity) fn provider() -> Provider {

@@ -274,3 +274,30 @@ pub async fn a_certified_provider_and_a_real_clickhouse_work_together_through_ro
     }
     assert_eq!(ask(&house, &provider.token("EdDSA").await, "SELECT 1").await.text(), "1\n");
 }
+
+#[tokio::test]
+async fn a_key_set_with_a_tag_is_asked_for_by_it_and_kept_while_it_is_the_same() {
+    let (issuer, recorder) = (Issuer::start().await, upstream().await);
+    let first = Page::json(key_set(&[Key::rs256()])).header("ETag", "\"1\"");
+    issuer.key_set_is(first.clone());
+    let house = plan(&issuer.url, &recorder.url, "jwks_cache: {refresh: 50ms, max_stale: 300ms}").start().await;
+    let asked_by = |tag: &str| issuer.asked().iter().filter(|asked| asked.known.as_deref() == Some(tag)).count();
+    // Long enough for the set to be too old, had the answers that it is the same not counted.
+    until("questions by the tag", async || (asked_by("\"1\"") > 15).then_some(())).await;
+    assert_eq!(answer(&house, &issuer.token()).await.status, 200);
+    let fresh = Key::fresh("RS256");
+    issuer.key_set_is(Page::json(key_set(&[Arc::clone(&fresh)])).header("ETag", "\"2\""));
+    until("questions by the new tag", async || (asked_by("\"2\"") > 0).then_some(())).await;
+    assert_eq!(answer(&house, &issuer.token()).await.header("x-keyhouse-reason"), Some("unknown_key"), "the old key is gone");
+    assert_eq!(answer(&house, &issuer.token().signed_by(&fresh)).await.status, 200);
+    // Nobody who was asked without a tag may say that nothing has changed.
+    issuer.key_set_is(Page::json(key_set(&[fresh])));
+    let untagged = || issuer.asked().iter().rev().take(2).all(|asked| asked.known.is_none());
+    until("questions without a tag", async || untagged().then_some(())).await;
+    issuer.key_set_is(Page::of(304, "text/plain", ""));
+    until("a fetch that failed", async || failed(&house).await.then_some(())).await;
+}
+
+async fn failed(house: &House) -> bool {
+    house.admin_get("/metrics").await.text().contains("keyhouse_jwks_fetches_total{provider=\"corp\",result=\"failed\"}")
+}

@@ -20,7 +20,7 @@ async fn who_asks_for_keys_shows_the_token_of_its_file_as_it_is_then() {
         let plan = Plan::new(&issuer.url, &[&recorder.url]).edit("audiences: [clickhouse]", &more).file("pod.token", "first.of.pod\n");
         let house = plan.log("debug").start().await;
         assert_eq!(ask(&house, &issuer.token().make(), "SELECT 1").await.text(), "1\n");
-        let by = |token: &str, path: &str| Asked { path: path.to_owned(), authorization: Some(format!("Bearer {token}")) };
+        let by = |token: &str, path: &str| Asked { path: path.to_owned(), authorization: Some(format!("Bearer {token}")), known: None };
         let first = issuer.asked();
         assert!(first.contains(&by("first.of.pod", "/jwks")), "{source}: {first:?}");
         assert_eq!(first.contains(&by("first.of.pod", "/.well-known/openid-configuration")), source.starts_with("discovery"), "{first:?}");
@@ -40,7 +40,7 @@ async fn the_keys_of_grafana_are_where_grafana_has_them() {
         let providers = format!("{{grafana: {{preset: grafana, issuer: '{}{below}{slash}', audiences: ['org:1']}}}}", grafana.url);
         let plan = Plan::new(&grafana.url, &["http://127.0.0.1:1"]).section("identity_providers", &providers);
         let _house = plan.start_unready().await;
-        let asked = Asked { path: format!("{below}/api/signing-keys/keys"), authorization: None };
+        let asked = Asked { path: format!("{below}/api/signing-keys/keys"), authorization: None, known: None };
         until("a question for Grafana's keys", async || grafana.asked().contains(&asked).then_some(())).await;
     }
     assert_eq!(grafana.hits(), Hits::default(), "Grafana has no discovery");

@@ -37,6 +37,8 @@ struct State {
 pub struct Asked {
     pub path: String,
     pub authorization: Option<String>,
+    /// The tag of what the asker has (`If-None-Match`).
+    pub known: Option<String>,
 }
 
 /// What stands at an address instead of the truth.
@@ -146,9 +148,13 @@ pub fn discovery(issuer: &str) -> String {
 }
 
 async fn answer(issuer: String, state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let authorization = request.headers().get("authorization").map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let asked = Asked { path: request.uri().path().to_owned(), authorization };
-    let page = state.lock().unwrap().page(&issuer, asked);
+    let header = |name: &str| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let (authorization, known) = (header("authorization"), header("if-none-match"));
+    let asked = Asked { path: request.uri().path().to_owned(), authorization, known: known.clone() };
+    let mut page = state.lock().unwrap().page(&issuer, asked);
+    if known.is_some() && page.headers.iter().any(|(name, value)| *name == "ETag" && known.as_ref() == Some(value)) {
+        page = Page { status: 304, headers: Vec::new(), body: Vec::new() };
+    }
     let mut response = Response::builder().status(page.status);
     for (name, value) in page.headers {
         response = response.header(name, value);
