@@ -91,8 +91,13 @@ fn refuse_unsupported(header: &Map<String, Value>) -> Result<(), Refusal> {
             return Err(Refusal::new(Reason::UnsupportedHeader, format!("The token's header has `{name}`, which is not supported.")));
         }
     }
-    if header.get("cty").and_then(Value::as_str).is_some_and(|cty| cty.eq_ignore_ascii_case("jwt")) {
-        return Err(Refusal::new(Reason::UnsupportedHeader, "The token holds another token (`cty: JWT`), which is not supported."));
+    match header.get("cty") {
+        Some(Value::String(cty)) if !["jwt", "application/jwt"].iter().any(|nested| cty.eq_ignore_ascii_case(nested)) => {}
+        Some(Value::String(_)) => {
+            return Err(Refusal::new(Reason::UnsupportedHeader, "The token holds another token (`cty: JWT`), which is not supported."));
+        }
+        Some(_) => return Err(malformed("has a `cty` that is no content type")),
+        None => {}
     }
     match header.get("kid") {
         None => Ok(()),
@@ -158,6 +163,8 @@ mod tests {
             (format!("{}.{claims}.c2ln", b64(r#"{"b64":false}"#)), Reason::UnsupportedHeader),
             (format!("{}.{claims}.c2ln", b64(r#"{"zip":"DEF"}"#)), Reason::UnsupportedHeader),
             (format!("{}.{claims}.c2ln", b64(r#"{"cty":"jwt"}"#)), Reason::UnsupportedHeader),
+            (format!("{}.{claims}.c2ln", b64(r#"{"cty":"Application/JWT"}"#)), Reason::UnsupportedHeader),
+            (format!("{}.{claims}.c2ln", b64(r#"{"cty":["JWT"]}"#)), Reason::MalformedToken),
             (format!("{}.{claims}.c2ln", b64(r#"{"kid":7}"#)), Reason::MalformedToken),
             (format!("{}.{claims}.c2ln", b64(&format!(r#"{{"kid":"{}"}}"#, "k".repeat(257)))), Reason::MalformedToken),
         ] {
