@@ -23,6 +23,7 @@ mod clients;
 mod corpus;
 #[cfg(feature = "demo")]
 mod demo;
+mod differential;
 mod faults;
 mod generated;
 mod keys;
