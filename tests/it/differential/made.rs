@@ -91,14 +91,14 @@ impl Provider {
     /// The one that all judges take.
     pub(super) fn token(&self, algorithm: &str) -> Token {
         let token = Token::new(ISSUER, self.key(algorithm)).header("alg", algorithm).signed_as(algorithm).claim("azp", CLIENT);
-        token.groups(&["analysts", "Zoë's"])
+        token.groups(&["analysts", "Zoë's"]).expires_in(3600)
     }
 
     /// One of those, in one of its many spellings.
     pub(super) fn any(&self, random: &mut Random) -> Token {
         let mut token = self.token(random.of(&ALGORITHMS));
         token = token.claim("aud", random.of(&[json!(AUDIENCE), json!([AUDIENCE]), json!(["account", AUDIENCE])].each_ref()).clone());
-        token = token.claim("exp", random.of(&[json!(now() + 300), json!((now() + 300) as f64 + 0.5), json!(now() + 80_000)].each_ref()).clone());
+        token = token.claim("exp", random.of(&[json!(now() + 3600), json!((now() + 3600) as f64 + 0.5), json!(now() + 80_000)].each_ref()).clone());
         token = match random.below(4) {
             0 => token.without("nbf"),
             1 => token.without("iat"),
