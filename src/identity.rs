@@ -7,6 +7,7 @@
 mod claims;
 mod credential;
 mod diagnosis;
+mod discovery;
 mod explain;
 mod fetch;
 #[cfg(keyhouse_fuzz)]

@@ -9,16 +9,14 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use http::Uri;
-use openidconnect::{IssuerUrl, JsonWebKeySetUrl};
-use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::fetch;
 use super::keys::{Algorithm, KeyId, KeySet};
 use super::token::Parsed;
+use super::{discovery, fetch};
 use crate::clock;
-use crate::config::{Endpoint, KeySource, Provider};
+use crate::config::{KeySource, Provider};
 use crate::dial::Dialer;
 use crate::record::Metrics;
 use crate::refusal::{Reason, Refusal, chain};
@@ -49,14 +47,6 @@ struct Keys {
     set: KeySet,
     /// When they stop serving; never for a file.
     until: Option<Instant>,
-}
-
-/// What Keyhouse needs of OpenID Connect Discovery 1.0. Providers of machine identities (GitHub Actions, Kubernetes)
-/// publish no authorization endpoint, so that openidconnect's whole `ProviderMetadata` cannot be asked for.
-#[derive(Deserialize)]
-struct Discovery {
-    issuer: IssuerUrl,
-    jwks_uri: JsonWebKeySetUrl,
 }
 
 impl Issuer {
@@ -238,18 +228,7 @@ impl Issuer {
 
     async fn discover(&self, address: &Uri) -> Result<Uri, fetch::Error> {
         let json = fetch::get(&self.dialer, address).await?;
-        let discovery: Discovery =
-            serde_json::from_slice(&json).map_err(|error| fetch::Error::Content(format!("{address} is no discovery document ({error})")))?;
-        if discovery.issuer.as_str() != self.config.issuer {
-            return Err(fetch::Error::Content(format!(
-                "{address} is of the issuer {:?}, configured is {:?}; they must be the same, byte for byte",
-                discovery.issuer.as_str(),
-                self.config.issuer
-            )));
-        }
-        let keys: Option<Uri> = discovery.jwks_uri.as_str().parse().ok();
-        keys.filter(|keys| Endpoint::of(keys).is_some_and(|endpoint| endpoint.tls || endpoint.is_loopback()))
-            .ok_or_else(|| fetch::Error::Content(format!("{address} names keys at {:?}, which is not https", discovery.jwks_uri.as_str())))
+        discovery::keys_address(&json, address, &self.config.issuer).map_err(fetch::Error::Content)
     }
 }
 
