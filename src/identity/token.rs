@@ -70,7 +70,8 @@ pub(super) fn too_large(length: usize, limit: usize) -> Refusal {
 fn object(segment: &str, what: &str) -> Result<Map<String, Value>, Refusal> {
     json::object(&decode(segment, what)?).map_err(|flaw| match flaw {
         Flaw::Twice(name) if what == "payload" => {
-            Refusal::new(Reason::DuplicateClaim, format!("The token has the claim `{}` twice; only the provider can mend that.", name.escape_debug()))
+            let name: String = name.chars().take(100).flat_map(char::escape_debug).collect();
+            Refusal::new(Reason::DuplicateClaim, format!("The token has the claim `{name}` twice; only the provider can mend that."))
         }
         Flaw::Twice(_) => malformed("has a header with a member that stands twice"),
         Flaw::Malformed => malformed(&format!("has a {what} that is no plain JSON object")),
