@@ -8,6 +8,7 @@ mod attempts;
 mod claims;
 mod credential;
 mod diagnosis;
+mod discovery;
 mod explain;
 mod fetch;
 #[cfg(keyhouse_fuzz)]
@@ -300,7 +301,7 @@ impl Identities {
                 self.bad.insert(digest, generation);
             }
         })?;
-        let caller = Arc::new(self.caller(config, &parsed.claims)?);
+        let caller = Arc::new(self.caller(config, parsed.claims)?);
         Ok(Verified { caller, issuer: Arc::clone(issuer), key, times, keep: times.left(config, now), weight: CLAIMS_WEIGHT * token.len() })
     }
 
@@ -314,9 +315,9 @@ impl Identities {
         })
     }
 
-    fn caller(&self, config: &config::Provider, claims: &Map<String, Value>) -> Result<Caller, Refusal> {
+    fn caller(&self, config: &config::Provider, claims: Map<String, Value>) -> Result<Caller, Refusal> {
         let caller = claims::caller(config, claims)?;
-        claims::scopes(config, claims)?;
+        claims::scopes(config, &caller.claims)?;
         if self.reserved.contains(&caller.username) {
             let says = format!(
                 "The token names its caller `{}`, as a ClickHouse user is called. Have a prefix set under claim_mappings.username of provider {}.",

@@ -38,8 +38,9 @@ impl Caller {
     }
 }
 
-/// Reads the caller out of claims whose signature was verified.
-pub(super) fn caller(config: &Provider, claims: &Map<String, Value>) -> Result<Caller, Refusal> {
+/// Reads the caller out of claims whose signature was verified, and keeps them.
+pub(super) fn caller(config: &Provider, kept: Map<String, Value>) -> Result<Caller, Refusal> {
+    let claims = &kept;
     let name = |claim: &str| match find(claims, claim) {
         Some(Value::String(text)) => checked(claim, text),
         Some(_) => Err(Refusal::new(Reason::ClaimType, format!("Claim `{claim}` names the caller and must be a string."))),
@@ -53,17 +54,13 @@ pub(super) fn caller(config: &Provider, claims: &Map<String, Value>) -> Result<C
         let says = format!("Claim `email` names the caller, and provider {} has not verified it (`email_verified`).", config.name);
         return Err(Refusal::new(Reason::EmailUnverified, says));
     }
-    Ok(Caller {
-        provider: config.name.clone(),
-        subject: name("sub")?,
-        username,
-        display: config.display_claim.as_ref().and_then(|claim| checked(claim, find(claims, claim)?.as_str()?).ok()),
-        groups: match &config.groups {
-            Some(mapping) => groups(config, mapping, claims)?,
-            None => Vec::new(),
-        },
-        claims: claims.clone(),
-    })
+    let subject = name("sub")?;
+    let display = config.display_claim.as_ref().and_then(|claim| checked(claim, find(claims, claim)?.as_str()?).ok());
+    let groups = match &config.groups {
+        Some(mapping) => groups(config, mapping, claims)?,
+        None => Vec::new(),
+    };
+    Ok(Caller { provider: config.name.clone(), subject, username, display, groups, claims: kept })
 }
 
 /// Checks that the token has every scope that its provider's part of the config asks for (RFC 8693 4.2, Okta's `scp`).
@@ -134,7 +131,9 @@ pub(super) fn find<'a>(claims: &'a Map<String, Value>, claim: &str) -> Option<&'
 /// A name that can stand in records, rules and log comments without misleading anybody.
 fn checked(claim: &str, text: &str) -> Result<String, Refusal> {
     let misleading = |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if text.is_empty() || text.len() > LONGEST_NAME || text.contains(misleading) {
+    // Most are plain, which is seen many bytes at once.
+    let plain = text.bytes().fold(true, |all, b| all & matches!(b, b' '..=b'~'));
+    if text.is_empty() || text.len() > LONGEST_NAME || (!plain && text.contains(misleading)) {
         return Err(Refusal::new(
             Reason::ClaimValue,
             format!("Claim `{claim}` has a value that is empty, longer than {LONGEST_NAME} bytes or holds control characters."),

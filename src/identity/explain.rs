@@ -64,7 +64,7 @@ impl Identities {
         let issuer: &Arc<Issuer> = self.issuer_of(parsed)?;
         diagnosis::examine(parsed, issuer.config(), self.types_taken(issuer.config(), header)?, now)?;
         issuer.algorithm_of(parsed)?;
-        self.caller(issuer.config(), &parsed.claims).map(Arc::new)
+        self.caller(issuer.config(), parsed.claims.clone()).map(Arc::new)
     }
 }
 

@@ -10,17 +10,15 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use http::{HeaderValue, Uri};
-use openidconnect::{IssuerUrl, JsonWebKeySetUrl};
-use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::diagnosis::folded;
+use super::discovery;
 use super::fetch::{self, Along, Fetched};
 use super::keys::{Algorithm, KeyId, KeySet};
 use super::token::Parsed;
 use crate::clock;
-use crate::config::{Endpoint, KeySource, Provider, Secret, TENANT};
+use crate::config::{KeySource, Provider, Secret, TENANT};
 use crate::dial::Dialer;
 use crate::record::Metrics;
 use crate::refusal::{Reason, Refusal, chain};
@@ -62,14 +60,6 @@ struct Keys {
 struct Found {
     address: Uri,
     known: Option<(HeaderValue, Arc<KeySet>)>,
-}
-
-/// What Keyhouse needs of OpenID Connect Discovery 1.0. Providers of machine identities (GitHub Actions, Kubernetes)
-/// publish no authorization endpoint, so that openidconnect's whole `ProviderMetadata` cannot be asked for.
-#[derive(Deserialize)]
-struct Discovery {
-    issuer: IssuerUrl,
-    jwks_uri: JsonWebKeySetUrl,
 }
 
 impl Issuer {
@@ -298,18 +288,7 @@ impl Issuer {
 
     async fn discover(&self, address: &Uri) -> Result<Uri, fetch::Error> {
         let json = self.get(address, None).await?.body.unwrap_or_default();
-        let discovery: Discovery =
-            serde_json::from_slice(&json).map_err(|error| fetch::Error::Content(format!("{address} is no discovery document ({error})")))?;
-        if discovery.issuer.as_str() != self.config.issuer {
-            let (seen, ours) = (discovery.issuer.as_str(), self.config.issuer.as_str());
-            let near = if folded(seen) == folded(ours) { " (they differ only by case, scheme or a slash)" } else { "" };
-            return Err(fetch::Error::Content(format!(
-                "{address} is of the issuer {seen:?}, configured is {ours:?}{near}; they must be the same, byte for byte"
-            )));
-        }
-        let keys: Option<Uri> = discovery.jwks_uri.as_str().parse().ok();
-        keys.filter(|keys| Endpoint::of(keys).is_some_and(|endpoint| endpoint.tls || endpoint.is_loopback()))
-            .ok_or_else(|| fetch::Error::Content(format!("{address} names keys at {:?}, which is not https", discovery.jwks_uri.as_str())))
+        discovery::keys_address(&json, address, &self.config.issuer).map_err(fetch::Error::Content)
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
 /// Deepest nesting of a claim.
@@ -21,8 +22,10 @@ pub(super) enum Flaw {
 
 /// Reads an object.
 pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, Flaw> {
+    // Once for all of it, or every string would be looked at by itself.
+    let text = str::from_utf8(bytes).map_err(|_error| Flaw::Malformed)?;
     let twice = RefCell::new(None);
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = Strict { depth: DEPTH, twice: &twice }.deserialize(&mut deserializer);
     let read = read.and_then(|value| deserializer.end().map(|()| value));
     match (read, twice.into_inner()) {
@@ -98,10 +101,13 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             let value = members.next_value_seed(inner)?;
-            if object.insert(name.clone(), value).is_some() {
-                self.twice.replace(Some(name));
-                return Err(A::Error::custom("twice"));
-            }
+            match object.entry(name) {
+                Entry::Vacant(place) => place.insert(value),
+                Entry::Occupied(place) => {
+                    self.twice.replace(Some(place.key().clone()));
+                    return Err(A::Error::custom("twice"));
+                }
+            };
         }
         Ok(Value::Object(object))
     }

@@ -130,6 +130,13 @@ impl KeySet {
         self.0.len()
     }
 
+    /// What each key is good for, by the variants' names.
+    #[cfg(keyhouse_fuzz)]
+    pub(super) fn algorithms(&self) -> Vec<Vec<String>> {
+        let names = |key: &Key| key.ready.iter().map(|(algorithm, _)| format!("{algorithm:?}")).collect();
+        self.0.iter().map(names).collect()
+    }
+
     /// Whether a token that names this key can be judged with the set.
     pub(super) fn has_kid(&self, kid: Option<&str>) -> bool {
         kid.is_none_or(|kid| self.0.iter().any(|key| key.kid.as_deref() == Some(kid)))

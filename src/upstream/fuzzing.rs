@@ -11,6 +11,6 @@ pub fn form(understood: &Understood) -> (String, Vec<Bytes>) {
     let canonical = Bytes::copy_from_slice(understood.statement().canonical().as_bytes());
     let parameters = understood.address().parameters();
     let values: Vec<(String, &str)> = parameters.iter().map(|(name, value)| (format!("param_{name}"), value.as_str())).collect();
-    let form = Form::new(RequestId::new(), canonical, &values, understood.uploads());
+    let form = Form::new(&RequestId::new(), canonical, &values, understood.uploads());
     (form.content_type(), form.into_pieces().into())
 }

@@ -3,6 +3,7 @@
 Statements of ClickHouse's own tests (the corpus of the README), of every kind some, the shorter ones; where there is no
 corpus, a few of our own. A target that takes anything but a statement gets its seeds here too, by its name.
 """
+import base64
 import collections
 import gzip
 import json
@@ -111,6 +112,73 @@ def data():
     yield from ["#!x\n 1", "# x\n", "\u00a0SETTINGS", "\ufeffsettings a", "$a$ x $a$", "'", "1.", "--", "/", "<", "\0SETTINGS", b"\xffSETTINGS", b" \xe2\x80"]
 
 
+NOW = 1_800_000_000
+CLAIMS = {
+    "https://corp": {"aud": ["clickhouse"], "sub": "alice", "groups": ["analysts"], "iat": NOW, "nbf": NOW - 0.5, "exp": NOW + 300},
+    "https://pool": {"client_id": "app", "token_use": "access", "email": "a@example.com", "name": "A", "cognito:groups": "a,b", "exp": NOW + 300},
+    "https://ids": {"aud": "org:1", "azp": "grafana", "sub": "b", "a": {"roles": {"admin": {}}}, "at_hash": "x", "exp": NOW + 300},
+    "https://ci": {"aud": "clickhouse", "sub": "repo:a/b", "owner": "1", "protected": True, "attempt": 2, "ref": {"name": "main"}, "scope": "a b", "exp": NOW + 300},
+}
+HEADERS = [{"alg": "EdDSA", "kid": "a", "typ": "JWT"}, {"alg": "Ed25519", "typ": "at+jwt"}, {"alg": "RS256", "kid": "b", "cty": "x"}]
+# What is laid over good claims, header or not.
+ODD = [
+    {"aud": "account", "azp": "web"}, {"aud": []}, {"aud": ["CLICKHOUSE/"]}, {"aud": 1}, {"aud": "https://github.com/x"}, {"aud": "00000003-0000-0000-c000-1"},
+    {"aud": ["https://kubernetes.default.svc"]}, {"aud": "other\n\u202e"}, {"iss": "https://CORP/"}, {"iss": 1}, {"exp": NOW - 61}, {"exp": "1"}, {"exp": 9e15},
+    {"exp": 253402300799.99999}, {"nbf": NOW + 3600, "iat": NOW + 3600}, {"iat": 0.1}, {"typ": "Refresh"}, {"token_use": "id"}, {"events": {}}, {"cnf": {}},
+    {"sub": ""}, {"sub": "\u202e"}, {"groups": {"a": 1}}, {"groups": [["a"]]}, {"groups": "a"}, {"_claim_names": {}, "groups": 1}, {"email_verified": False},
+    {"crit": ["b64"]}, {"b64": False}, {"zip": "DEF"}, {"cty": "JWT"}, {"kid": 7}, {"kid": "k" * 300}, {"typ": 7}, {"alg": "none"}, {"alg": "HS256"},
+]
+
+
+def tokens():
+    """Header, claims and signature, to be encoded; and some texts that are no tokens."""
+    write = lambda value: json.dumps(value).encode()
+    for issuer, claims in CLAIMS.items():
+        for header in HEADERS:
+            yield b"\0".join([write(header), write({"iss": issuer, **claims}), b"s" * 64])
+        for odd in ODD:
+            yield b"\0".join([write(HEADERS[0] | odd), write({"iss": issuer, **claims}), b"s"])
+            yield b"\0".join([write(HEADERS[0]), write({"iss": issuer, **claims} | odd), b"s"])
+    twice = b'{"iss":"https://corp","groups":["a"],"gr\\u006fups":["b"]}'
+    long = b'{"' + b"n" * 1500 + b'":1,"' + b"n" * 1500 + b'":1}'
+    yield b"{}\0" + long + b"\0s"
+    yield from [b"{}\0" + twice + b"\0s", b'{"a":1,"a":2}\0{}\0s', b"[]\0{}\0s", b"{}\0" + b'{"a":' + b"[" * 20 + b"]" * 20 + b"}\0s"]
+    yield from ["eyJhbGciOiJFUzI1NiJ9.e30.c2ln", "e30.e30.c2lnA", "e30.e30.c2ln=", "e30.e30.YWJ", "a.b.c.d.e", "a.b", "ya29.a0", "ghp_x", "a.é.c", " ", ""]
+
+
+def jwks():
+    """Keys of every type that is known, and of some that are not. The RSA key is no key of anybody: its modulus is odd, that is all."""
+    number = base64.urlsafe_b64encode(b"\xc3" + bytes(random.Random(1).randrange(256) for _ in range(254)) + b"\x01").decode().rstrip("=")
+    rsa = {"kty": "RSA", "n": number, "e": "AQAB"}
+    p256 = {"kty": "EC", "crv": "P-256", "x": "9VmyINq4AM8sKuxFn1cMbZgKWQxFb47kBV6qOWWHPqE", "y": "5WklqiaqL2RUssAjmJ-LDvsT9eJhiWKHp2rwCkVBhw4"}
+    p384 = {
+        "kty": "EC", "crv": "P-384",
+        "x": "PX883kd_tOC5NLD1ETR3lCdv40cdpURBwXCMZ4VjEW09vv7TKh4YcA0rx-ztSZKr",
+        "y": "3jVRpRxKrPS5iRII1Em_xI469KSV2TUhTxkotRW4OZKrUUDjUINqf996mHx964Z9",
+    }
+    ed = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+    others = [{"kty": "oct", "k": "c2VjcmV0"}, {"kty": "RSA", "n": "AQAB", "e": "AQAB"}, {"kty": "OKP", "crv": "X25519", "x": "AA"}, {"kty": "AKP"}, {}, "x", 7]
+    more = [{}, {"use": "sig", "alg": "RS256", "kid": "a"}, {"use": "enc"}, {"kid": 7}, {"alg": "RSA-OAEP"}, {"key_ops": ["verify"]}, {"key_ops": []}, {"alg": "EdDSA"}]
+    keys = [rsa, p256, p384, ed, *others]
+    yield from (json.dumps({"keys": [key | extra if isinstance(key, dict) else key]}) for key in keys for extra in more)
+    yield from map(json.dumps, [{"keys": keys}, {"keys": [ed] * 70}, {"keys": []}, {"keys": {}}, [], {}])
+    yield from ["<html>", "", json.dumps({"keys": [ed]})[:-1], '{"keys":[],"keys":[' + json.dumps(ed) + "]}"]
+
+
+def discoveries():
+    issuers = ["https://idp.example.com", "https://idp.example.com/", "http://idp.example.com", "https://IDP.example.com", "", "idp", 7]
+    addresses = ["https://idp.example.com/keys", "http://127.0.0.1:1/k", "http://[::1]/", "http://localhost/a?b#c", "http://a/", "https://u:p@a/", "ftp://a/", "/keys", "https://é/", 7]
+    yield from (json.dumps({"issuer": issuer, "jwks_uri": address}) for issuer in issuers for address in addresses)
+    yield from ["", "[]", "{}", "null", '{"issuer":"https://idp.example.com"}', '{"issuer":"https://idp.example.com","issuer":"b","jwks_uri":"https://a"}']
+
+
+def challenges():
+    """The number of a reason, what is said, the realm and where its metadata is."""
+    texts = ["Send a token.", 'Token audience is ["x"].', "a\r\nset-cookie: x", "\\\"", "é\u202e", "x" * 400, ""]
+    for number in range(80):
+        yield from (bytes([number]) + f"{text}\0{other}".encode() for text in texts for other in ["clickhouse", "https://ch\0https://ch/m", 'a"b\0"'])
+
+
 SEEDS = {
     "lexer": statements,
     "decoders": coded_bodies,
@@ -118,6 +186,10 @@ SEEDS = {
     "form": forms,
     "address": addresses,
     "data_begins": data,
+    "token": tokens,
+    "jwks": jwks,
+    "discovery": discoveries,
+    "challenge": challenges,
 }
 
 

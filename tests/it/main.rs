@@ -25,6 +25,7 @@ mod corpus;
 #[cfg(feature = "demo")]
 mod demo;
 mod diagnosis;
+mod differential;
 mod egress;
 mod faults;
 mod generated;

@@ -1,6 +1,5 @@
 //! Requests with bodies: how they are cut, coded, sent and understood.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +9,8 @@ use keyhouse::config::{Http2Limits, Limits, StatementForm};
 use keyhouse::refusal::{Reason, Refusal};
 use keyhouse::statement::{self, Coding, Kept, Reader, Seen, Understood, Values};
 use keyhouse::{identity, listen};
-use tokio::runtime::{Builder, Runtime};
+
+use crate::runtime;
 
 /// Every coding.
 pub const CODINGS: [Coding; 6] = [Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd, Coding::Lz4, Coding::Blocks];
@@ -172,9 +172,4 @@ pub fn outcome(understood: Result<Understood, Refusal>) -> Result<Outcome, Reaso
         uploads: format!("{:?}", understood.uploads()),
         data,
     })
-}
-
-fn runtime() -> &'static Runtime {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| Builder::new_current_thread().enable_time().build().expect("a runtime"))
 }

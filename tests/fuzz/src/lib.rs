@@ -1,8 +1,12 @@
 //! What the targets share: how an input is taken apart, and how a stack overflow leaves its input behind.
 
 pub mod bodies;
+pub mod tokens;
+
+use std::sync::OnceLock;
 
 use keyhouse::statement::Parameters;
+use tokio::runtime::{Builder, Runtime};
 
 /// A statement, and the parameters of its request: `text`, or `text NUL name=value NUL name=value ...`.
 pub fn question(input: &[u8]) -> Option<(&str, Parameters)> {
@@ -10,6 +14,18 @@ pub fn question(input: &[u8]) -> Option<(&str, Parameters)> {
     let text = parts.next()?;
     let parameters = parts.filter_map(|part| part.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned()));
     Some((text, parameters.collect()))
+}
+
+/// What is told to people: on one line, of no control characters, and no longer than this.
+pub fn is_a_sentence(text: &str, longest: usize) {
+    assert!(!text.contains(char::is_control), "it cannot be shown: {text:?}");
+    assert!(text.chars().count() <= longest, "it has no end: {text:?}");
+}
+
+/// What waits.
+pub fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| Builder::new_current_thread().enable_time().build().expect("a runtime"))
 }
 
 /// Lets the engine's handler run on a stack of its own: on one that overflowed it could not write the input down.
