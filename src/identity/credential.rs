@@ -406,7 +406,7 @@ mod tests {
             let (taken, bearer) = (saying(taken), format!("Bearer {beside}"));
             let mut head = head("/", &[("x-id-token", &taken), ("authorization", &bearer)]);
             let credential = take(&mut head, false, std::slice::from_ref(&header)).unwrap_or_else(|refusal| panic!("{beside}: {}", refusal.says()));
-            assert_eq!(credential.secret(), taken);
+            assert_eq!((credential.secret(), head.headers.len()), (taken.as_str(), 0), "{beside}");
             let reason = credential.same_person().err().map(|refusal| refusal.reason());
             assert_eq!(reason, (!same).then_some(Reason::MultipleCredentials), "{beside}");
         }

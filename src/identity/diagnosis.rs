@@ -153,7 +153,10 @@ impl Mismatches {
         let ours = list(config.audiences.iter().map(String::as_str));
         let hint = hints::audience(&seen, parsed, config);
         if seen.is_empty() {
-            self.add(Reason::AudienceMissing, format!("Token has no audience; provider {} must issue it for one of {ours}. {hint}", config.name));
+            self.add(
+                Reason::AudienceMissing,
+                format!("Token has no audience (`{name}`); provider {} must issue it for one of {ours}. {hint}", config.name),
+            );
         } else {
             let seen = list(seen.iter().copied());
             self.add(

@@ -137,6 +137,13 @@ pub(super) fn issuer(seen: &str, known: &[&Provider]) -> Option<String> {
             entra.name
         ));
     }
+    let at_okta = |provider: &&&Provider| provider.issuer.strip_prefix(seen).is_some_and(|rest| rest.starts_with("/oauth2/"));
+    if let Some(okta) = known.iter().find(at_okta).filter(|_| seen.contains(".okta")) {
+        return Some(format!(
+            "That is Okta's org server, whose tokens are for Okta alone: have the client ask the authorization server of {}, {}.",
+            okta.name, okta.issuer
+        ));
+    }
     let moved = known
         .iter()
         .find(|provider| folded(&provider.issuer).replacen("/auth/realms/", "/realms/", 1) == folded(seen).replacen("/auth/realms/", "/realms/", 1));

@@ -1,13 +1,16 @@
-//! A door for tests/fuzz: bodies that no connection brings.
+//! Doors for tests/fuzz: bodies that no connection brings, and what proxies say.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
+use ipnet::IpNet;
 
-use super::Arriving;
+use super::{Arriving, origin};
 
 /// What a body comes from.
 #[derive(Debug)]
@@ -60,4 +63,21 @@ impl Body for Incoming {
 /// A body that comes in these frames.
 pub fn arriving(frames: impl IntoIterator<Item = Bytes>) -> Arriving {
     Arriving::new(Incoming::Frames(frames.into_iter().collect(), false))
+}
+
+/// What a PROXY header at the beginning of these bytes tells, and how many bytes it took.
+///
+/// # Errors
+/// A sentence for the log.
+pub fn proxy_header(bytes: &[u8]) -> Result<(Option<SocketAddr>, usize), String> {
+    let mut stream = bytes;
+    // A slice has all its bytes at once, so that nothing is waited for.
+    let told = pin!(origin::proxy_header(&mut stream)).poll(&mut Context::from_waker(Waker::noop()));
+    let Poll::Ready(told) = told else { return Err("it waits for more".to_owned()) };
+    told.map(|told| (told, bytes.len() - stream.len()))
+}
+
+/// Where a request of this peer comes from by these headers; nothing where they cannot be read.
+pub fn forwarded(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
+    origin::forwarded(peer, headers, trusted).ok()
 }

@@ -172,6 +172,17 @@ def discoveries():
     yield from ["", "[]", "{}", "null", '{"issuer":"https://idp.example.com"}', '{"issuer":"https://idp.example.com","issuer":"b","jwks_uri":"https://a"}']
 
 
+def proxies():
+    """PROXY headers over both families, with and without a field of a load balancer, and lines of X-Forwarded-For."""
+    start = b"\r\n\r\n\0\r\nQUIT\n"
+    fours, sixes = bytes([203, 0, 113, 9, 192, 0, 2, 1, 1, 2, 3, 4]), bytes(range(36))
+    for command in (0x20, 0x21):
+        for family, addresses in ((0x11, fours), (0x21, sixes), (0x31, bytes(216)), (0, b"")):
+            for field in (b"", bytes([0xEA, 0, 3, 1]) + b"vp"):
+                yield start + bytes([command, family]) + (len(addresses) + len(field)).to_bytes(2, "big") + addresses + field + b"GET /"
+    yield from (b"203.0.113.9, 10.1.1.1\n10.2.2.2", b"[2001:db8::1]:80", b"1.2.3.4:5, fd00::2", b"unknown, 10.1.1.1")
+
+
 def challenges():
     """The number of a reason, what is said, the realm and where its metadata is."""
     texts = ["Send a token.", 'Token audience is ["x"].', "a\r\nset-cookie: x", "\\\"", "é\u202e", "x" * 400, ""]
@@ -190,6 +201,7 @@ SEEDS = {
     "jwks": jwks,
     "discovery": discoveries,
     "challenge": challenges,
+    "origin": proxies,
 }
 
 

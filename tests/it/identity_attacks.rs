@@ -203,7 +203,6 @@ async fn what_is_no_http_is_no_request() {
     let token = keys.token().make();
     let line = format!("Authorization: Bearer {token}");
     for (attack, what, headers, status) in [
-        (10, "a header of 1 MB", vec![format!("Authorization: Bearer {}", "a".repeat(1 << 20))], 431),
         (10, "a header of 40 KB", vec![format!("{line}{}", "a".repeat(40_000))], 431),
         (11, "a NUL in the token", vec![format!("Authorization: Bearer a\0{token}")], 400),
         (11, "a line break in the token", vec![format!("Authorization: Bearer a\r{token}")], 400),
@@ -212,13 +211,15 @@ async fn what_is_no_http_is_no_request() {
         (98, "a name with a space in it", vec![line.clone(), "X-ClickHouse User: admin".to_owned()], 400),
     ] {
         let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
-        let mut caller = Caller::plain(house.http()).await;
-        // What is too long is answered before it is read, so that the rest may not be taken any more.
-        let _ = caller.try_send(get("/?query=SELECT%201", &headers)).await;
-        let answer = caller.answer().await;
+        let answer = send_plain(house.http(), get("/?query=SELECT%201", &headers)).await;
         assert_eq!((answer.status, answer.text().as_str()), (status, ""), "attack {attack}, {what}");
         assert!(!format!("{answer:?}").contains("Bearer"), "attack {attack}, {what}: {answer:?}");
     }
+    // It is answered before it is read: the caller gets the answer, or only finds that nobody takes the rest.
+    let mut caller = Caller::plain(house.http()).await;
+    let sent = caller.try_send(get("/", &[&format!("Authorization: Bearer {}", "a".repeat(1 << 20))])).await;
+    let answer = caller.through("\r\n").await;
+    assert!(answer.as_ref().map_or(true, |line| line.starts_with(b"HTTP/1.1 431 ")), "{sent:?} {answer:?}");
     assert!(recorder.requests().is_empty(), "what is no HTTP reached ClickHouse");
     assert!(house.records_in_the_end().await.is_empty(), "no request came to be");
     let signature = token.rsplit('.').next().unwrap();

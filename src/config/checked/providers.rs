@@ -16,6 +16,10 @@ const OPEN_TO_ALL: [&str; 3] = ["https://token.actions.githubusercontent.com", "
 /// Microsoft Graph: its tokens are signed so that nobody else can verify them.
 const GRAPH: [&str; 2] = ["00000003-0000-0000-c000-000000000000", "https://graph.microsoft.com"];
 
+/// Entra's issuers, and names in its tokens that are no identity ("Access token claims reference").
+const ENTRA: [&str; 2] = ["https://login.microsoftonline.com/", "https://sts.windows.net/"];
+const MUTABLE_AT_ENTRA: [&str; 4] = ["email", "upn", "preferred_username", "unique_name"];
+
 /// Audiences that providers give to every application (Keycloak's account console, Okta's default server).
 const SHARED: [&str; 2] = ["account", "api://default"];
 
@@ -69,6 +73,11 @@ impl Checks<'_> {
         let file =
             |written: &Option<String>, in_a_pod: &'static str| written.as_deref().or(in_pod.then_some(in_a_pod)).map(|file| self.base.join(file));
         let mappings = &written.claim_mappings;
+        let username = mappings.username.as_ref().and_then(|username| username.claim.clone()).unwrap_or_else(|| defaults.username(&token_types));
+        if MUTABLE_AT_ENTRA.contains(&username.as_str()) && ENTRA.iter().any(|entra| issuer.starts_with(entra)) {
+            let says = format!("`{username}` can be changed at Entra, also to another person's; write oid, and this one under display");
+            self.problems.warn(key("claim_mappings.username"), says);
+        }
         Some(Provider {
             name: name.to_owned(),
             preset: written.preset,
@@ -86,7 +95,7 @@ impl Checks<'_> {
             clock_skew,
             max_token_lifetime: self.duration(&key("max_token_lifetime"), &written.max_token_lifetime),
             max_token_size: self.size(&key("max_token_size"), &written.max_token_size),
-            username_claim: mappings.username.as_ref().and_then(|username| username.claim.clone()).unwrap_or_else(|| defaults.username(&token_types)),
+            username_claim: username,
             username_prefix: mappings.username.as_ref().map_or_else(String::new, |username| username.prefix.clone()),
             display_claim: mappings.display.as_ref().map(|display| display.claim.clone()).or_else(|| defaults.display.map(str::to_owned)),
             groups: mappings.groups.as_ref().map(Groups::written).or_else(|| defaults.groups()),

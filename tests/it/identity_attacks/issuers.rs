@@ -20,7 +20,7 @@ fn audiences(keys: &Keys) -> Vec<Case> {
             &["Token audience is [\"other-api\"]", "accepts [\"clickhouse\"] from provider corp", "Ask the client to request"],
         ),
         bearer(41, "audience, type and time", all_wrong.make(), "audience_mismatch", &["other-api", "logout+jwt", "expired at"]),
-        bearer(42, "no audience", keys.token().without("aud").make(), "audience_missing", &["no audience", "\"clickhouse\""]),
+        bearer(42, "no audience", keys.token().without("aud").make(), "audience_missing", &["no audience (`aud`)", "\"clickhouse\""]),
         aud(43, "Keycloak's own", json!("account"), "audience_mismatch", &["Keycloak", "Audience mapper with \"clickhouse\""]),
         aud(44, "a number", json!(7), "claim_type", &["`aud` is a number"]),
         aud(44, "null", json!(null), "claim_type", &["`aud` is null"]),

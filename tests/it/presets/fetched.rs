@@ -63,3 +63,19 @@ async fn audiences_that_cannot_be_meant_for_keyhouse_alone_are_told_at_the_check
         assert_eq!(ended.err.contains("identity_providers.corp.audiences: "), !words.is_empty(), "{audience}: {}", ended.err);
     }
 }
+
+#[tokio::test]
+async fn names_that_change_hands_at_entra_are_told_at_the_check() {
+    for (issuer, claim, told) in [
+        ("https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0", "email", true),
+        ("https://sts.windows.net/9188040d-6c67-4c5b-b112-36a304b66dad/", "upn", true),
+        ("https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0", "oid", false),
+        ("https://idp.example.com", "email", false),
+    ] {
+        let plan = Plan::new(issuer, &["http://127.0.0.1:1"]).edit("{claim: sub}", &format!("{{claim: {claim}}}"));
+        let ended = run(plan.lay_out().path(), &["check", "--config", "keyhouse.yaml"]).await;
+        assert!(ended.status.success(), "{issuer}: {}", ended.err);
+        let warning = format!("warning: identity_providers.corp.claim_mappings.username: `{claim}` can be changed at Entra");
+        assert_eq!(ended.err.contains(&warning), told, "{issuer} {claim}: {}", ended.err);
+    }
+}

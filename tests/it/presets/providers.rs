@@ -70,7 +70,7 @@ pub const PROVIDERS: [Row; 20] = [
         "preset: entra, issuer: https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0, audiences: [6e74172b-be56-4843-9ff4-e66a39bb12e3], claim_mappings: {groups: {claim: groups}}",
     ),
     // The org's own server.
-    ("okta-org", "okta", "preset: okta, issuer: https://dev-04880516.okta.com, audiences: ['api://clickhouse']"),
+    ("okta-org", "okta", "preset: okta, issuer: https://dev-11111111.okta.com, audiences: ['api://clickhouse']"),
     // Grafana taken for any provider.
     ("grafana-plain", "grafana", "issuer: https://other-grafana.example.com/, audiences: [clickhouse]"),
     // Dex where only its ID tokens' opposite is taken.
