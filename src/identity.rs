@@ -135,6 +135,8 @@ pub struct Identities {
     from_headers: Vec<HeaderName>,
     /// Names that no caller may have.
     reserved: BTreeSet<String>,
+    /// Claims that rules ask for, which callers keep.
+    claims: BTreeSet<String>,
     kept: Cache<Place, Arc<Verified>>,
     /// Tokens whose signature is wrong, by the keys that said so; apart, so that no flood of them costs a good one its place.
     bad: Cache<[u8; 32], u64>,
@@ -152,12 +154,7 @@ struct Verified {
     key: KeyId,
     times: diagnosis::Times,
     keep: Duration,
-    /// About how many bytes it takes.
-    weight: usize,
 }
-
-/// What claims take as values, times their bytes in a token.
-const CLAIMS_WEIGHT: usize = 8;
 
 struct UntilExpiry;
 
@@ -183,7 +180,7 @@ impl Identities {
             .collect();
         let kept = Cache::builder()
             .max_capacity(KEPT_BYTES)
-            .weigher(|_key: &Place, verified: &Arc<Verified>| u32::try_from(verified.weight).unwrap_or(u32::MAX))
+            .weigher(|_key: &Place, verified: &Arc<Verified>| u32::try_from(128 + verified.caller.weight()).unwrap_or(u32::MAX))
             .expire_after(UntilExpiry)
             .build();
         let mut from_headers: Vec<HeaderName> =
@@ -196,6 +193,7 @@ impl Identities {
             longest_token: providers.iter().map(|provider| provider.max_token_size).max().unwrap_or(0),
             in_addresses: config.tokens_in_addresses,
             from_headers,
+            claims: BTreeSet::new(),
             reserved: config.users.values().map(|user| user.user.clone()).chain(["default".to_owned()]).collect(),
             kept,
             bad: Cache::builder().max_capacity(MOST_BAD).time_to_live(BAD).build(),
@@ -207,6 +205,11 @@ impl Identities {
     /// Every provider.
     pub fn issuers(&self) -> &[Arc<Issuer>] {
         &self.issuers
+    }
+
+    /// Has callers keep these claims, each a name or a pointer, and no others.
+    pub fn keep_claims<'a>(&mut self, claims: impl Iterator<Item = &'a str>) {
+        self.claims = claims.map(|claim| claims::first(claim).into_owned()).collect();
     }
 
     /// Takes over what an earlier config's providers have fetched.
@@ -302,7 +305,7 @@ impl Identities {
             }
         })?;
         let caller = Arc::new(self.caller(config, parsed.claims)?);
-        Ok(Verified { caller, issuer: Arc::clone(issuer), key, times, keep: times.left(config, now), weight: CLAIMS_WEIGHT * token.len() })
+        Ok(Verified { caller, issuer: Arc::clone(issuer), key, times, keep: times.left(config, now) })
     }
 
     /// Which tokens a provider is asked for where this one came from.
@@ -316,8 +319,9 @@ impl Identities {
     }
 
     fn caller(&self, config: &config::Provider, claims: Map<String, Value>) -> Result<Caller, Refusal> {
-        let caller = claims::caller(config, claims)?;
-        claims::scopes(config, &caller.claims)?;
+        claims::scopes(config, &claims)?;
+        let mut caller = claims::caller(config, claims)?;
+        caller.claims.retain(|name, _| self.claims.contains(name));
         if self.reserved.contains(&caller.username) {
             let says = format!(
                 "The token names its caller `{}`, as a ClickHouse user is called. Have a prefix set under claim_mappings.username of provider {}.",

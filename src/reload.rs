@@ -28,43 +28,29 @@ const LOOK: Duration = Duration::from_millis(20);
 /// What a reload reads, and what it changes.
 pub struct Reloader {
     /// The config file.
-    file: PathBuf,
+    pub file: PathBuf,
     /// The config that runs.
-    running: Config,
+    pub running: Config,
     /// What the next request is judged by.
-    current: Current,
+    pub current: Current,
     /// What connections are held to.
-    front: Arc<Front<Gate>>,
+    pub front: Arc<Front<Gate>>,
     /// What each listener speaks, in the order of the config.
-    spoken: Vec<Arc<ArcSwap<Spoken>>>,
+    pub spoken: Vec<Arc<ArcSwap<Spoken>>>,
     /// Where reloads are counted.
-    metrics: Arc<Metrics>,
-    /// What the config was read from, where changes are read by themselves.
-    watch: Option<Watch>,
+    pub metrics: Arc<Metrics>,
 }
 
 /// Somebody asks for a reload, and waits for what comes of it.
 pub type Ask = oneshot::Sender<Result<String, Problems>>;
 
 impl Reloader {
-    /// Of the house that runs.
-    pub fn new(
-        file: PathBuf,
-        running: Config,
-        current: Current,
-        front: Arc<Front<Gate>>,
-        spoken: Vec<Arc<ArcSwap<Spoken>>>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        let watch = running.reload_on_change.then(|| Watch::new(&file, &running));
-        Self { file, running, current, front, spoken, metrics, watch }
-    }
-
     /// Reloads when it is told to, or when files have changed, one after the other.
     pub async fn serve(mut self, mut hangups: Signal, mut asked: mpsc::Receiver<Ask>) {
+        let mut watch = self.running.reload_on_change.then(|| Watch::new(&self.file, &self.running));
         loop {
             let changed = async {
-                match &mut self.watch {
+                match &mut watch {
                     Some(watch) => watch.changed().await,
                     None => std::future::pending().await,
                 }
@@ -75,7 +61,7 @@ impl Reloader {
                 () = changed => ("changed files", None),
                 else => return,
             };
-            let result = self.reload().await;
+            let result = self.reload(&mut watch).await;
             self.metrics.reload_ended(result.is_ok());
             match &result {
                 Ok(summary) => tracing::info!(why, "reloaded: {summary}"),
@@ -93,8 +79,8 @@ impl Reloader {
         }
     }
 
-    async fn reload(&mut self) -> Result<String, Problems> {
-        let prepared = self.read().await?;
+    async fn reload(&mut self, watch: &mut Option<Watch>) -> Result<String, Problems> {
+        let prepared = self.read(watch).await?;
         self.takes_no_restart(prepared.config())?;
         let (summary, earlier) = (prepared.summary(), self.current.load_full());
         prepared.identities().inherit(&earlier.identities);
@@ -111,9 +97,9 @@ impl Reloader {
     }
 
     /// Reads everything, while all that it is read from is being watched: a change that comes meanwhile is the next one.
-    async fn read(&mut self) -> Result<Prepared, Problems> {
+    async fn read(&self, watch: &mut Option<Watch>) -> Result<Prepared, Problems> {
         loop {
-            if let Some(watch) = &mut self.watch {
+            if let Some(watch) = watch.as_mut() {
                 watch.note();
             }
             let (file, metrics) = (self.file.clone(), Arc::clone(&self.metrics));
@@ -121,9 +107,9 @@ impl Reloader {
             let prepared = prepared.map_err(|error| Problems::one("reload", format!("broke off ({error}); report it with the log")))??;
             let config = prepared.config();
             if !config.reload_on_change {
-                self.watch = None;
-            } else if !self.watch.as_ref().is_some_and(|watch| watch.is_of(&self.file, config)) {
-                self.watch = Some(Watch::new(&self.file, config));
+                *watch = None;
+            } else if !watch.as_ref().is_some_and(|watch| watch.is_of(&self.file, config)) {
+                *watch = Some(Watch::new(&self.file, config));
                 continue;
             }
             return Ok(prepared);

@@ -69,8 +69,9 @@ fn gather(file: &Path, metrics: Arc<Metrics>, problems: &mut Problems) -> Option
             made.map_err(|says| problems.add(format!("listen[{index}].tls"), says)).ok().flatten()
         })
         .collect();
-    let identities = Identities::new(&config, Arc::clone(&metrics), problems);
+    let mut identities = Identities::new(&config, Arc::clone(&metrics), problems);
     let rules = policy::load(&config, problems);
+    identities.keep_claims(rules.claims());
     let upstream = Upstream::new(&config, &metrics, problems);
     Some(Prepared { file: file.to_owned(), config, acceptors, identities, rules, upstream, metrics, warnings: Vec::new() })
 }
@@ -162,7 +163,7 @@ impl Prepared {
             tracing::info!("listening on {}://{}", if spoken.load().tls.is_some() { "https" } else { "http" }, shown(&listener)?);
             tokio::spawn(Arc::clone(&front).listen(listener, Arc::clone(spoken), &drain));
         }
-        let reloads = tokio::spawn(Reloader::new(file, config, current, front, spoken, metrics).serve(hangups, asked));
+        let reloads = tokio::spawn(Reloader { file, running: config, current, front, spoken, metrics }.serve(hangups, asked));
         told_to_stop().await.map_err(Failure::Signal)?;
         reloads.abort();
         tracing::info!("stopping: running answers have {} to end", humantime::format_duration(drain_timeout));

@@ -102,7 +102,7 @@ pub struct Provider {
     pub name: String,
     /// What it is known to be.
     pub preset: Option<Preset>,
-    /// Its `iss`; where [`TENANT`] stands in it, that of every tenant.
+    /// Its `iss`; where [`TENANT`](crate::config::TENANT) stands in it, that of every tenant.
     pub issuer: String,
     /// Our audiences at it.
     pub audiences: Vec<String>,

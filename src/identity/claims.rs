@@ -1,5 +1,7 @@
 //! From the claims of a verified token to the caller.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::hints;
@@ -22,7 +24,7 @@ pub struct Caller {
     pub display: Option<String>,
     /// What the provider says the caller belongs to.
     pub groups: Vec<String>,
-    /// All that the token says, for rules that ask; a service account has none.
+    /// What the token says of the claims that rules ask for; a service account has none.
     pub claims: Map<String, Value>,
 }
 
@@ -30,6 +32,14 @@ impl Caller {
     /// Provider and subject, as logs name the caller.
     pub fn key(&self) -> String {
         format!("{}/{}", self.provider, self.subject)
+    }
+
+    /// About how many bytes it takes.
+    pub(super) fn weight(&self) -> usize {
+        let names = self.provider.len() + self.subject.len() + self.username.len() + self.groups.iter().map(|group| group.len() + 24).sum::<usize>();
+        // As text, times what trees of it take.
+        let claims: usize = self.claims.iter().map(|(name, value)| name.len() + 4 * value.to_string().len() + 64).sum();
+        names + claims
     }
 
     /// A claim by its literal name, or by a JSON Pointer that begins with `/`.
@@ -118,12 +128,25 @@ fn groups(config: &Provider, mapping: &Groups, claims: &Map<String, Value>) -> R
     }
 }
 
+/// The top-level member that a name or a pointer begins at.
+pub(super) fn first(claim: &str) -> Cow<'_, str> {
+    match claim.strip_prefix('/') {
+        None => Cow::Borrowed(claim),
+        Some(pointer) => Cow::Owned(unescaped(pointer.split('/').next().unwrap_or_default())),
+    }
+}
+
+/// RFC 6901 4.
+fn unescaped(segment: &str) -> String {
+    segment.replace("~1", "/").replace("~0", "~")
+}
+
 /// A top-level member by its name, or what a JSON Pointer (RFC 6901) that begins with `/` leads to.
 pub(super) fn find<'a>(claims: &'a Map<String, Value>, claim: &str) -> Option<&'a Value> {
     let Some(pointer) = claim.strip_prefix('/') else {
         return claims.get(claim);
     };
-    let mut segments = pointer.split('/').map(|segment| segment.replace("~1", "/").replace("~0", "~"));
+    let mut segments = pointer.split('/').map(unescaped);
     let first = claims.get(&segments.next()?)?;
     segments.try_fold(first, |value, segment| value.get(&segment))
 }
@@ -161,6 +184,10 @@ mod tests {
         assert_eq!(find(&claims, "/realm_access/roles"), Some(&json!(3)));
         assert_eq!(find(&claims, "/https:~1~1ns~1roles"), Some(&json!(2)));
         assert_eq!(find(&claims, "realm_access.roles"), None);
+        assert_eq!(
+            ["cognito:groups", "/realm_access/roles", "/https:~1~1ns~1roles"].map(first),
+            ["cognito:groups", "realm_access", "https://ns/roles"]
+        );
     }
 
     #[test]

@@ -124,6 +124,11 @@ impl Rules {
         self.rules.is_empty()
     }
 
+    /// Every claim that some rule asks for.
+    pub fn claims(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().flat_map(|rule| rule.whom.claims.keys().map(String::as_str))
+    }
+
     /// The first rule that is meant for the caller, or the one that they ask for, where it is and all before it may be skipped.
     pub fn choose(&self, asking: &Asking<'_>) -> Choice<'_> {
         let candidates = self.index.candidates(asking.caller).filter_map(|number| self.rules.get(number));
