@@ -54,7 +54,7 @@ async fn pass(snapshot: &Snapshot, audit: &Audit, arrived: Arrived, now: SystemT
     audit.check()?;
     match arrived.check()? {
         Asked::Ping => return snapshot.upstream.pong(),
-        Asked::Metadata => return metadata(&snapshot.resource),
+        Asked::Metadata => return metadata(&snapshot.resource, arrived.head().uri.path()),
         Asked::Statement => {}
     }
     let mut identified = snapshot.identities.identify(arrived, now).await?;
@@ -76,9 +76,9 @@ async fn pass(snapshot: &Snapshot, audit: &Audit, arrived: Arrived, now: SystemT
     snapshot.upstream.forward(permitted, &entry.request_id).await
 }
 
-fn metadata(resource: &Resource) -> Result<Answer, Refusal> {
-    let missing = || Refusal::new(Reason::UnknownPath, "There is no metadata, because the config has no `public_url`.");
-    resource.document().map(Answer::json).ok_or_else(missing)
+fn metadata(resource: &Resource, path: &str) -> Result<Answer, Refusal> {
+    let missing = || Refusal::new(Reason::UnknownPath, "There is no metadata here: it stands where the config's `public_url` says, if there is one.");
+    resource.document(path).map(Answer::json).ok_or_else(missing)
 }
 
 /// Answers requests: the walk inside, the record around it.

@@ -87,7 +87,7 @@ impl Arrived {
             ("/", _) => Ok(Asked::Statement),
             ("/ping", &Method::GET | &Method::HEAD) => Ok(Asked::Ping),
             ("/ping", _) => Err(Refusal::new(Reason::MethodNotAllowed, "A ping is a GET.")),
-            (METADATA_PATH, &Method::GET | &Method::HEAD) => Ok(Asked::Metadata),
+            (path, &Method::GET | &Method::HEAD) if path.starts_with(METADATA_PATH) => Ok(Asked::Metadata),
             _ => Err(Refusal::new(Reason::UnknownPath, "Statements go to the path `/`; there is nothing else here but `/ping`.")),
         }
     }

@@ -421,8 +421,8 @@ impl Checks<'_> {
     }
 
     fn public_url(&mut self, url: &str) {
-        let origin = Uri::from_str(url).ok().filter(|uri| Endpoint::of(uri).is_some());
-        if origin.is_none() || url.contains(['"', '\\']) {
+        let origin = Uri::from_str(url).ok().filter(|uri| Endpoint::of(uri).is_some() && uri.query().is_none());
+        if origin.is_none() || url.contains(['"', '\\', '#']) {
             self.problems.add("public_url", format!("`{url}` is not an address; write one as https://ch.example.com"));
         }
     }

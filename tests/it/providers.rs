@@ -210,6 +210,21 @@ async fn oauth_clients_are_told_who_issues_tokens_whatever_host_they_name() {
 }
 
 #[tokio::test]
+async fn metadata_of_an_address_with_a_path_stands_before_it() {
+    let (issuer, recorder) = (Issuer::start().await, Recorder::start(Script::ok("1\n")).await);
+    let house = Plan::new(&issuer.url, &[&recorder.url]).section("public_url", "https://example.com/clickhouse").start().await;
+    let path = "/.well-known/oauth-protected-resource";
+    let refused = send(&house, get("/?query=SELECT%201", &[])).await;
+    let named = format!("resource_metadata=\"https://example.com{path}/clickhouse\"");
+    assert!(refused.header("www-authenticate").unwrap().contains(&named), "{refused:?}");
+    let found = send(&house, get(&format!("{path}/clickhouse"), &[])).await;
+    assert_eq!((found.status, &found.json()["resource"]), (200, &json!("https://example.com/clickhouse")));
+    for other in [path.to_owned(), format!("{path}/"), format!("{path}/other"), format!("{path}x")] {
+        assert_eq!(send(&house, get(&other, &[])).await.status, 404, "{other}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_is_explained_in_the_words_of_the_gate_and_its_signature_is_not_printed() {
     let (issuer, recorder) = (Issuer::start().await, Recorder::start(Script::ok("1\n")).await);
     let plan = Plan::new(&issuer.url, &[&recorder.url]);

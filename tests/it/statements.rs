@@ -168,7 +168,7 @@ async fn forms_that_are_not_plain_are_refused_by_name() {
         (with("X-ClickHouse-Format: Values"), 400, "header-not-allowed", "x-clickhouse-format"),
         (with("X-ClickHouse-100-Continue: defer"), 400, "header-not-allowed", "x-clickhouse-100-continue"),
         (with("X-ClickHouse-Quota: x"), 400, "header-not-allowed", "x-clickhouse-quota"),
-        (with("X-Keyhouse-Rule: engineers"), 400, "header-not-allowed", "x-keyhouse-rule"),
+        (with("X-Keyhouse-Caller: bob"), 400, "header-not-allowed", "x-keyhouse-caller"),
     ];
     let cases = cases.into_iter().map(|(request, status, reason, says)| Case { request, status, reason, says }).collect();
     all_are_refused(&house, &recorder, cases).await;

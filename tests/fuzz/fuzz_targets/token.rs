@@ -15,7 +15,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         Ok((signed, signature)) => has_one_spelling(&text, signed, signature),
         Err(refusal) => is_a_sentence(refusal.says(), 1000),
     }
-    let explained = runtime().block_on(tokens::identities().explain(&text, tokens::now(), true));
+    let explained = runtime().block_on(tokens::identities().explain(&text, None, tokens::now(), true));
     for (name, value) in &explained.says {
         is_a_sentence(&format!("{name}: {value}"), 3000);
     }

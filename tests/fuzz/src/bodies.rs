@@ -122,6 +122,7 @@ pub fn limits(statement_size: usize) -> Limits {
         statement_size,
         form_size: 1 << 20,
         max_insert_bytes: 1 << 30,
+        failed_attempts: std::num::NonZeroU32::MIN,
         decoding_ratio: 1000,
         http2: Http2Limits { streams: 1, pending_resets: 1, local_resets: 1, header_list_size: 1 },
         drain_timeout: long,

@@ -726,7 +726,7 @@ fn handlers() -> Vec<Way> {
         ways.push(way.does_everywhere(Tells));
     }
     for header in
-        ["X-ClickHouse-Format: Values", "X-ClickHouse-Query-Id: x", "X-ClickHouse-Quota: x", "X-ClickHouse-Handler: x", "X-Keyhouse-Rule: openers"]
+        ["X-ClickHouse-Format: Values", "X-ClickHouse-Query-Id: x", "X-ClickHouse-Quota: x", "X-ClickHouse-Handler: x", "X-Keyhouse-Caller: bob"]
     {
         ways.push(refused(45, Raw::post("/").header(header).body(PUB), 400, "header-not-allowed", "is not passed on"));
     }
