@@ -45,6 +45,7 @@ use crate::listen::{Arrived, Arriving};
 use crate::record::Metrics;
 use crate::refusal::{Reason, Refusal};
 use attempts::Attempts;
+use credential::Credential;
 use keys::KeyId;
 use service_account::ServiceAccounts;
 
@@ -124,6 +125,9 @@ impl BareHead {
     }
 }
 
+/// How many pairs of tokens are remembered as one person's.
+const MOST_PAIRS: u64 = 10_000;
+
 /// Every provider, and the tokens that were verified lately.
 pub struct Identities {
     issuers: Vec<Arc<Issuer>>,
@@ -140,6 +144,8 @@ pub struct Identities {
     kept: Cache<Place, Arc<Verified>>,
     /// Tokens whose signature is wrong, by the keys that said so; apart, so that no flood of them costs a good one its place.
     bad: Cache<[u8; 32], u64>,
+    /// Tokens in headers, with the bearer tokens that they took the place of, that are one person's.
+    pairs: Cache<[u8; 32], ()>,
     attempts: Attempts,
     metrics: Arc<Metrics>,
 }
@@ -197,6 +203,7 @@ impl Identities {
             reserved: config.users.values().map(|user| user.user.clone()).chain(["default".to_owned()]).collect(),
             kept,
             bad: Cache::builder().max_capacity(MOST_BAD).time_to_live(BAD).build(),
+            pairs: Cache::new(MOST_PAIRS),
             attempts: Attempts::new(config.limits.failed_attempts),
             metrics,
         }
@@ -230,13 +237,21 @@ impl Identities {
         let from = arrived.from();
         let (mut head, body) = arrived.into_parts();
         let credential = credential::take(&mut head, self.in_addresses, &self.from_headers)?;
-        credential.same_person()?;
+        self.one_person(&credential)?;
         let caller = match credential.secret() {
             key if key.starts_with(KEY_PREFIX) && credential.header().is_none() => self.account(key, from, now)?,
             token => self.judge(token, credential.header(), Some(from), now).await.map_err(|refusal| credential.explain(refusal))?,
         };
         credential.names_fit(&caller)?;
         Ok(Identified { caller, from, head: BareHead::of(head), body })
+    }
+
+    /// Reads two tokens of one sign-in once, not with every request.
+    fn one_person(&self, credential: &Credential) -> Result<(), Refusal> {
+        let Some(pair) = credential.pair().filter(|pair| !self.pairs.contains_key(pair)) else { return Ok(()) };
+        credential.same_person()?;
+        self.pairs.insert(pair, ());
+        Ok(())
     }
 
     /// Whose token it is, by the kept ones or anew.

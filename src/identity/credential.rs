@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 
 use super::{Caller, KEY_PREFIX, token};
+use crate::digest::sha256;
 use crate::refusal::{Reason, Refusal};
 
 /// The secret of a request, and the names beside it; no `Debug` prints it.
@@ -71,6 +72,11 @@ impl Credential {
             Place::Header(number) => Some(number),
             Place::Bearer | Place::Basic | Place::Key | Place::Address => None,
         }
+    }
+
+    /// Names this token together with the bearer token that it took the place of, where it did.
+    pub(super) fn pair(&self) -> Option<[u8; 32]> {
+        Some(sha256(&[sha256(self.secret.as_bytes()), sha256(self.beside.as_ref()?.as_bytes())].concat()))
     }
 
     /// Checks that a bearer token which a header took the place of is not another person's. Providers' own access tokens often
