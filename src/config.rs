@@ -3,6 +3,7 @@
 //! `written` is the file's shape, `checked` what the rooms are built from, `problems` every mistake of one run.
 
 pub mod checked;
+pub mod network;
 pub mod preset;
 pub mod problems;
 pub mod secret;

@@ -3,7 +3,8 @@
 mod providers;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::fmt::Display;
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -12,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderName, Uri};
 use ipnet::IpNet;
 
+use super::network;
 use super::problems::Problems;
 use super::secret::Secret;
 use super::written;
@@ -324,7 +326,7 @@ const MAX_QUERY_SIZE: usize = 262_144;
 /// mistakes, so that the policies can be checked in the same run.
 pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> Config {
     let mut checks = Checks { base, problems };
-    let trusted_proxies = checks.networks("trusted_proxies", &written.trusted_proxies);
+    let trusted_proxies = network::networks("trusted_proxies", &written.trusted_proxies, checks.problems);
     let listeners = checks.listeners(&written.listen, &trusted_proxies);
     let admin = checks.address("admin.address", &written.admin.address);
     let admin_token = written.admin.token.as_ref().and_then(|token| checks.secret("admin.token", token));
@@ -372,6 +374,12 @@ pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> 
     }
 }
 
+/// Reads a moment, as `2027-01-31T00:00:00Z` (RFC 3339).
+pub fn moment(key: impl Display, text: &str, problems: &mut Problems) -> Option<SystemTime> {
+    let time = humantime::parse_rfc3339(text);
+    time.map_err(|_error| problems.add(key, format!("`{text}` is not a time; write one as 2027-01-31T00:00:00Z"))).ok()
+}
+
 struct Checks<'a> {
     base: &'a Path,
     problems: &'a mut Problems,
@@ -386,14 +394,6 @@ impl Checks<'_> {
             self.problems.add("trusted_proxies", "is empty, so nobody may send a PROXY header; write the networks of the proxies, as 10.0.0.0/8");
         }
         written.iter().enumerate().filter_map(|(index, listener)| self.listener(index, listener)).collect()
-    }
-
-    fn networks(&mut self, key: &str, written: &[String]) -> Vec<IpNet> {
-        let network = |text: &String| {
-            let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address)));
-            network.map_err(|_error| self.problems.add(key, format!("`{text}` is not a network; write one as 10.0.0.0/8"))).ok()
-        };
-        written.iter().filter_map(network).collect()
     }
 
     fn listener(&mut self, index: usize, written: &written::Listener) -> Option<Listener> {
@@ -455,11 +455,8 @@ impl Checks<'_> {
             digest
         });
         let keys = keys.collect();
-        let networks = self.networks(&key("networks"), &written.networks);
-        let expires = written.expires.as_ref().and_then(|text| {
-            let time = humantime::parse_rfc3339(text);
-            time.map_err(|_error| self.problems.add(key("expires"), format!("`{text}` is not a time; write one as 2027-01-31T00:00:00Z"))).ok()
-        });
+        let networks = network::networks(&key("networks"), &written.networks, self.problems);
+        let expires = written.expires.as_ref().and_then(|text| moment(key("expires"), text, self.problems));
         ServiceAccount { name: name.to_owned(), keys, groups: written.groups.clone(), networks, expires }
     }
 

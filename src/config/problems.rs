@@ -13,7 +13,10 @@ pub struct Problem {
 
 /// Every mistake found so far, and what is none and yet to be looked at.
 #[derive(Debug, Default)]
-pub struct Problems(Vec<Problem>, Vec<Problem>);
+pub struct Problems {
+    mistakes: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
 
 impl Problems {
     /// A single mistake.
@@ -25,32 +28,32 @@ impl Problems {
 
     /// Notes one mistake.
     pub fn add(&mut self, key: impl fmt::Display, says: impl Into<String>) {
-        self.0.push(Problem { key: key.to_string(), says: says.into() });
+        self.mistakes.push(Problem { key: key.to_string(), says: says.into() });
     }
 
     /// Notes what is allowed and seldom meant.
     pub fn warn(&mut self, key: impl fmt::Display, says: impl Into<String>) {
-        self.1.push(Problem { key: key.to_string(), says: says.into() });
+        self.warnings.push(Problem { key: key.to_string(), says: says.into() });
     }
 
     /// What is allowed and seldom meant.
     pub fn warnings(&self) -> &[Problem] {
-        &self.1
+        &self.warnings
     }
 
     /// Whether there is no mistake.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.mistakes.is_empty()
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.mistakes.len()
     }
 
     /// One by one.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
-        self.0.iter()
+        self.mistakes.iter()
     }
 }
 
@@ -62,7 +65,7 @@ impl fmt::Display for Problem {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for problem in &self.0 {
+        for problem in &self.mistakes {
             writeln!(f, "{problem}")?;
         }
         Ok(())

@@ -266,6 +266,17 @@ pub enum Scalar {
     Text(String),
 }
 
+impl Scalar {
+    /// Whether a claim is this.
+    pub fn is(&self, seen: &serde_json::Value) -> bool {
+        match self {
+            Self::Bool(value) => seen.as_bool() == Some(*value),
+            Self::Number(value) => seen.as_i64() == Some(*value),
+            Self::Text(value) => seen.as_str() == Some(value),
+        }
+    }
+}
+
 fn clock_skew() -> String {
     "60s".to_owned()
 }

@@ -10,6 +10,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 
+use super::diagnosis::bounded;
 use super::{Caller, KEY_PREFIX, token};
 use crate::digest::sha256;
 use crate::refusal::{Reason, Refusal};
@@ -107,7 +108,7 @@ impl Credential {
         match self.names.iter().find(|name| !["", "default", &caller.username].contains(&name.as_str())) {
             None => Ok(()),
             Some(other) => {
-                let shown: String = other.chars().take(64).flat_map(char::escape_debug).collect();
+                let shown = bounded(other, 64);
                 let says =
                     format!("The credential is for `{}`, and the request names `{shown}`; leave the user empty or name that one.", caller.username);
                 Err(Refusal::new(Reason::UserMismatch, says))

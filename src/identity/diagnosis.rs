@@ -124,7 +124,7 @@ impl Mismatches {
             );
             return;
         }
-        if !config.bound_claims.get("tid").is_some_and(|bound| bound.iter().any(|id| json(id) == *named)) {
+        if !config.bound_claims.get("tid").zip(seen).is_some_and(|(bound, seen)| bound.iter().any(|id| id.is(seen))) {
             self.add(
                 Reason::TenantNotAllowed,
                 format!("The token is of the tenant {}; provider {} is bound to others. Have it added, if it is yours.", quote(named), config.name),
@@ -223,15 +223,15 @@ impl Mismatches {
         // The tenant of a token of Entra's was looked at already.
         let bound = config.bound_claims.iter().filter(|(claim, _)| *claim != "tid" || !config.issuer.contains(TENANT));
         for (claim, bound) in bound {
-            let expected: Vec<Value> = bound.iter().map(json).collect();
             let seen = claims::find(&parsed.claims, claim);
+            let is_bound = |one: &Value| bound.iter().any(|bound| bound.is(one));
             let fits = match seen {
-                Some(Value::Array(several)) => several.iter().any(|one| expected.contains(one)),
-                Some(one) => expected.contains(one),
+                Some(Value::Array(several)) => several.iter().any(is_bound),
+                Some(one) => is_bound(one),
                 None => false,
             };
             if !fits {
-                let expected: Vec<String> = expected.iter().map(shown).collect();
+                let expected: Vec<String> = bound.iter().map(|bound| shown(&json(bound))).collect();
                 let seen = seen.map_or_else(|| "is missing".to_owned(), |seen| format!("is {}", shown(seen)));
                 self.add(
                     Reason::BoundClaimMismatch,
@@ -334,9 +334,14 @@ pub(super) fn rfc3339(seconds: f64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs_f64(seconds)).to_string()
 }
 
+/// So many characters of somebody else's text, without control characters.
+pub(super) fn bounded(text: &str, most: usize) -> String {
+    text.chars().take(most).flat_map(char::escape_debug).collect()
+}
+
 /// Text of a token inside a sentence of ours: bounded and without control characters.
 pub(super) fn quote(text: &str) -> String {
-    let mut short: String = text.chars().take(100).flat_map(char::escape_debug).collect();
+    let mut short = bounded(text, 100);
     if text.chars().nth(100).is_some() {
         short.push('…');
     }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use http::HeaderName;
 use serde_json::Value;
 
-use super::diagnosis::{self, YEAR_10000, rfc3339};
+use super::diagnosis::{self, YEAR_10000, bounded, rfc3339};
 use super::{Caller, Identities, Issuer, token};
 use crate::refusal::{Reason, Refusal};
 
@@ -71,7 +71,7 @@ impl Identities {
 /// A value on one line; times also as people read them.
 fn shown(name: &str, value: &Value) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let text: String = text.chars().take(200).flat_map(char::escape_debug).collect();
+    let text = bounded(&text, 200);
     let since = value.as_u64().filter(|_| ["iat", "nbf", "exp"].contains(&name)).map(|since| since as f64);
     match since.filter(|since| *since < YEAR_10000) {
         Some(since) => format!("{text} ({})", rfc3339(since)),

@@ -144,9 +144,9 @@ pub(super) fn issuer(seen: &str, known: &[&Provider]) -> Option<String> {
             okta.name, okta.issuer
         ));
     }
-    let moved = known
-        .iter()
-        .find(|provider| folded(&provider.issuer).replacen("/auth/realms/", "/realms/", 1) == folded(seen).replacen("/auth/realms/", "/realms/", 1));
+    // Keycloak's path before version 17.
+    let without_auth = |issuer: &str| folded(issuer).replacen("/auth/realms/", "/realms/", 1);
+    let moved = known.iter().find(|provider| without_auth(&provider.issuer) == without_auth(seen));
     moved.map(|provider| format!("It differs from that of {} by the path /auth of older Keycloaks: write it as the token has it.", provider.name))
 }
 

@@ -13,6 +13,7 @@ use http::{HeaderValue, Uri};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::diagnosis::bounded;
 use super::discovery;
 use super::fetch::{self, Along, Fetched};
 use super::keys::{Algorithm, KeyId, KeySet};
@@ -147,7 +148,7 @@ impl Issuer {
                 Some(names) => names.join(", "),
                 None => Algorithm::names(),
             };
-            let name: String = name.chars().take(20).flat_map(char::escape_debug).collect();
+            let name = bounded(name, 20);
             Refusal::new(
                 Reason::AlgNotAllowed,
                 format!("Token algorithm is \"{name}\"; provider {} may sign with {allowed}.{hint}", self.config.name),

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use aws_lc_rs::constant_time;
 
 use super::Caller;
-use crate::config::{self, SERVICE_ACCOUNT};
+use crate::config::{self, SERVICE_ACCOUNT, network};
 use crate::digest::sha256;
 use crate::refusal::{Reason, Refusal};
 
@@ -53,7 +53,7 @@ impl ServiceAccounts {
             return Err(Refusal::new(Reason::ServiceAccountExpired, format!("The service account {} expired at {expired}.", config.name)));
         }
         let from = from.to_canonical();
-        if !config.networks.is_empty() && !config.networks.iter().any(|network| network.contains(&from)) {
+        if !config.networks.is_empty() && !network::hold(&config.networks, from) {
             let says = format!("The service account {} is not for the address {from}; its networks are in the config.", config.name);
             return Err(Refusal::new(Reason::NetworkNotAllowed, says));
         }

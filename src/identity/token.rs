@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
+use super::diagnosis::bounded;
 use super::json::{self, Flaw};
 use crate::refusal::{Reason, Refusal};
 
@@ -77,7 +78,7 @@ pub(super) fn too_large(length: usize, limit: usize) -> Refusal {
 fn object(segment: &str, what: &str) -> Result<Map<String, Value>, Refusal> {
     json::object(&decode(segment, what)?).map_err(|flaw| match flaw {
         Flaw::Twice(name) if what == "payload" => {
-            let name: String = name.chars().take(100).flat_map(char::escape_debug).collect();
+            let name = bounded(&name, 100);
             Refusal::new(Reason::DuplicateClaim, format!("The token has the claim `{name}` twice; only the provider can mend that."))
         }
         Flaw::Twice(_) => malformed("has a header with a member that stands twice"),

@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use super::drain::{Drain, Draining};
 use super::pace::{Pace, Paced, Taken};
 use super::{Arrived, origin};
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, network};
 use crate::record::Metrics;
 
 /// How often a caller on HTTP/2 is asked whether it is still there, and how long it may take to say so.
@@ -165,7 +165,7 @@ impl<H: Handler> Front<H> {
 
     /// For whom a proxy opened this connection, by its PROXY header.
     async fn introduced(&self, stream: &mut TcpStream, peer: SocketAddr) -> Result<IpAddr, String> {
-        if !origin::is_trusted(&self.bounds.load().trusted_proxies, peer.ip()) {
+        if !network::hold(&self.bounds.load().trusted_proxies, peer.ip()) {
             return Err("it is none of trusted_proxies".to_owned());
         }
         match tokio::time::timeout(self.handshake_timeout(), origin::proxy_header(stream)).await {

@@ -8,6 +8,8 @@ use ipnet::IpNet;
 use ppp::v2::{Addresses, Command, Header};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::config::network;
+
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The bytes of a PROXY header that say how many follow (section 2.2 of its specification).
@@ -15,11 +17,6 @@ const FIXED: usize = 16;
 
 /// Most bytes that may follow: addresses, and what load balancers add (their certificates' names, an endpoint's id).
 const LONGEST: usize = 4096;
-
-/// Whether this is a proxy that is believed.
-pub(super) fn is_trusted(trusted: &[IpNet], address: IpAddr) -> bool {
-    trusted.iter().any(|network| network.contains(&address.to_canonical()))
-}
 
 /// Reads a PROXY header, version 2, and not one byte more. Gives the address that it tells, or nothing where the proxy speaks
 /// for itself (its health checks).
@@ -60,14 +57,14 @@ pub(super) struct Malformed;
 /// what stands before it the caller may have written.
 pub(super) fn forwarded(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Result<IpAddr, Malformed> {
     let mut from = peer.to_canonical();
-    if trusted.is_empty() || !is_trusted(trusted, from) {
+    if trusted.is_empty() || !network::hold(trusted, from) {
         return Ok(from);
     }
     for line in headers.get_all(FORWARDED_FOR).into_iter().collect::<Vec<_>>().into_iter().rev() {
         let line = line.to_str().map_err(|_not_ascii| Malformed)?;
         for item in line.rsplit(',') {
             from = address(item.trim()).ok_or(Malformed)?.to_canonical();
-            if !is_trusted(trusted, from) {
+            if !network::hold(trusted, from) {
                 return Ok(from);
             }
         }

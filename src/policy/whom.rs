@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use super::pattern::glob;
 use super::windows::{Windows, WrittenWindow};
+use crate::config::checked::moment;
 use crate::config::written::BoundClaim;
-use crate::config::{Config, Problems, SERVICE_ACCOUNT, Scalar};
+use crate::config::{Config, Problems, SERVICE_ACCOUNT, Scalar, network};
 use crate::identity::Caller;
 
 /// Whom a rule is meant for: a caller that fits every key that is there.
@@ -67,22 +68,20 @@ impl Whom {
             && self.providers.as_ref().is_none_or(|providers| providers.contains(&caller.provider))
             && self.service_accounts.as_ref().is_none_or(|names| caller.provider == SERVICE_ACCOUNT && names.contains(&caller.subject))
             && self.claims.iter().all(|(claim, values)| caller.claim(claim).is_some_and(|seen| is_one_of(seen, values)))
-            && self.networks.as_ref().is_none_or(|networks| networks.iter().any(|network| network.contains(&from.to_canonical())))
+            && self.networks.as_ref().is_none_or(|networks| network::hold(networks, *from))
             && self.expires.is_none_or(|expires| *now < expires)
             && self.hours.as_ref().is_none_or(|windows| windows.are_open(*now))
     }
 }
 
-/// Compared by type too; of a list one item is enough.
+/// Of a list one item is enough.
 fn is_one_of(seen: &Value, values: &[Scalar]) -> bool {
     if let Value::Array(items) = seen {
         return items.iter().any(|item| !item.is_array() && is_one_of(item, values));
     }
     values.iter().any(|value| match (value, seen) {
-        (Scalar::Bool(value), Value::Bool(seen)) => value == seen,
-        (Scalar::Number(value), Value::Number(seen)) => seen.as_i64() == Some(*value),
         (Scalar::Text(pattern), Value::String(seen)) => glob(pattern, seen),
-        (Scalar::Bool(_) | Scalar::Number(_) | Scalar::Text(_), _) => false,
+        (value, seen) => value.is(seen),
     })
 }
 
@@ -109,19 +108,13 @@ pub(super) fn check(written: WrittenWhom, place: &str, config: &Config, problems
     let groups = names("groups", "group", written.groups, None);
     let providers = names("providers", "provider", written.providers, Some(&|name| config.provider_names.contains(name)));
     let service_accounts = names("service_accounts", "service account", written.service_accounts, Some(&|name| accounts.contains(name)));
-    let expires = written.expires.and_then(|text| {
-        let time = humantime::parse_rfc3339(&text);
-        time.map_err(|_error| problems.add(format!("{place}.expires"), format!("`{text}` is not a time; write one as 2027-01-31T00:00:00Z"))).ok()
-    });
+    let expires = written.expires.and_then(|text| moment(format!("{place}.expires"), &text, problems));
     let networks = written.networks.map(|networks| {
+        let key = format!("{place}.networks");
         if networks.is_empty() {
-            problems.add(format!("{place}.networks"), "is empty, so the rule is meant for nobody; write at least one network");
+            problems.add(&key, "is empty, so the rule is meant for nobody; write at least one network");
         }
-        let parsed = networks.iter().filter_map(|text| {
-            let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address)));
-            network.map_err(|_error| problems.add(format!("{place}.networks"), format!("`{text}` is not a network; write one as 10.0.0.0/8"))).ok()
-        });
-        parsed.collect()
+        network::networks(&key, &networks, problems)
     });
     let hours = written.hours.map(|windows| Windows::check(&windows, &format!("{place}.hours"), problems));
     Whom { groups, providers, claims, service_accounts, networks, hours, expires }
