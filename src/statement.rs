@@ -53,7 +53,7 @@ pub use data::{Cut, Data, Turn};
 pub use form::{Columns, Upload};
 pub use grammar::Parameters;
 pub use kept::Kept;
-pub use reach::{Name, Reach, Via};
+pub use reach::{Clause, Name, Reach, Via};
 pub use witness::Opinion;
 
 use crate::config::{Limits, StatementForm};
@@ -344,6 +344,47 @@ pub fn tokens(text: &str) -> Vec<(&'static str, Range<usize>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn reach(text: &str) -> Reach {
+        let read = read(text, &Parameters::new());
+        let Ok(Statement { read }) = read else { return Reach::default() };
+        read.reach
+    }
+
+    #[test]
+    fn every_value_of_a_setting_is_kept() {
+        let reach = reach("SELECT * FROM (SELECT 1 SETTINGS max_threads = 9) SETTINGS max_threads = 1, max_threads = DEFAULT");
+        let values = reach.settings.get("max_threads").map(|values| values.iter().map(Option::as_deref).collect::<Vec<_>>());
+        assert_eq!(values, Some(vec![None, Some("1"), Some("9")]));
+    }
+
+    #[test]
+    fn clauses_around_filters_are_told() {
+        for (text, clauses) in [
+            ("SELECT 1 FROM t SETTINGS a = 1", vec![]),
+            ("SELECT 1 FROM t SETTINGS a = 1 FORMAT CSV", vec![]),
+            ("SELECT 1 FROM t FORMAT CSV SETTINGS a = 1", vec![]),
+            ("SELECT 1 FROM (SELECT 2 FROM t SETTINGS a = 1)", vec![Clause::InnerSettings]),
+            ("SELECT 1 FROM t SETTINGS a = 1 UNION ALL SELECT 2", vec![Clause::InnerSettings]),
+            ("FROM t |> WHERE 1 SETTINGS a = 1 |> LIMIT 1", vec![Clause::InnerSettings]),
+            ("SELECT 1 FROM format(CSV, '1', SETTINGS a = 1)", vec![Clause::InnerSettings]),
+            ("SELECT 1 FROM t PREWHERE x", vec![Clause::Prewhere]),
+            ("SELECT (SELECT 1 FROM t PREWHERE x)", vec![Clause::Prewhere]),
+            ("EXPLAIN SELECT 1 FROM t", vec![Clause::Explain]),
+            ("SELECT * FROM (EXPLAIN SELECT 1 FROM t)", vec![Clause::Explain]),
+            ("SHOW TABLES FROM d WHERE total_rows > 1", vec![Clause::ShowWhere]),
+            ("SHOW TABLES FROM d LIKE 'x'", vec![]),
+        ] {
+            assert_eq!(reach(text).clauses.into_iter().collect::<Vec<_>>(), clauses, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_function_that_rows_go_to_is_told_from_one_that_they_come_from() {
+        let reach = reach("INSERT INTO FUNCTION file('a.csv', CSV) SELECT * FROM url('http://a/', CSV)");
+        assert_eq!(reach.table_functions.len(), 2);
+        assert_eq!(reach.target_functions.into_iter().collect::<Vec<_>>(), ["file"]);
+    }
 
     #[test]
     fn a_pasted_script_is_told_of_a_whole_text_alone() {

@@ -227,7 +227,9 @@ fn fold(touched: Vec<Touch<'_>>) -> (Reach, Vec<(Range<usize>, String)>) {
                 }
             }
             Touch::TableFunction(name) => drop(reach.table_functions.insert(name.into_owned())),
-            Touch::Setting(name, value) => drop(reach.settings.insert(name.into_owned(), value)),
+            Touch::TargetFunction(name) => drop(reach.target_functions.insert(name)),
+            Touch::Clause(clause) => drop(reach.clauses.insert(clause)),
+            Touch::Setting(name, value) => drop(reach.settings.entry(name.into_owned()).or_default().insert(value)),
             // One that is used as a value too is sent as one.
             Touch::Parameter(name, kind) if kind == "Identifier" => drop(reach.parameters.entry(name.into_owned()).or_insert(kind.into_owned())),
             Touch::Parameter(name, kind) => drop(reach.parameters.insert(name.into_owned(), kind.into_owned())),

@@ -72,6 +72,31 @@ impl Via {
     }
 }
 
+/// A clause that tells more of a table, or reads more of it, than filters of its rows would let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Clause {
+    /// PREWHERE, which is worked out before such filters.
+    Prewhere,
+    /// EXPLAIN, as a statement or as a table.
+    Explain,
+    /// SETTINGS of anything but the whole statement.
+    InnerSettings,
+    /// WHERE of SHOW, over all columns of a table of `system`.
+    ShowWhere,
+}
+
+impl Clause {
+    /// How it is called.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Prewhere => "PREWHERE",
+            Self::Explain => "EXPLAIN",
+            Self::InnerSettings => "SETTINGS of a part of the statement",
+            Self::ShowWhere => "WHERE of SHOW",
+        }
+    }
+}
+
 /// What a statement reaches, each name once.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Reach {
@@ -87,8 +112,13 @@ pub struct Reach {
     pub functions: BTreeSet<String>,
     /// Calls where a table is expected.
     pub table_functions: BTreeSet<String>,
-    /// Settings of SETTINGS clauses at any depth and of SET, with the value where it is a literal.
-    pub settings: BTreeMap<String, Option<String>>,
+    /// Those of them that rows are written to: INSERT INTO FUNCTION.
+    pub target_functions: BTreeSet<String>,
+    /// Clauses that read a table by another way than the rest of a statement.
+    pub clauses: BTreeSet<Clause>,
+    /// Settings of SETTINGS clauses at any depth and of SET, each with every value that it gets; nothing stands for one that is
+    /// no literal.
+    pub settings: BTreeMap<String, BTreeSet<Option<String>>>,
     /// Parameters `{name:Type}` and their types.
     pub parameters: BTreeMap<String, String>,
     /// The format that it asks for, or that its data has.

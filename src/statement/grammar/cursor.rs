@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::super::Values;
 use super::super::canonical;
 use super::super::lexer::{self, Kind, Lexer, Token};
-use super::super::reach::{Name, Via};
+use super::super::reach::{Clause, Name, Via};
 
 /// Deepest nesting of brackets, subqueries and types. ClickHouse's own bound is 1000 calls of its parser, of which
 /// one level takes several.
@@ -38,6 +38,9 @@ pub(super) enum Touch<'a> {
     Also(Name, Via),
     Function(Cow<'a, str>),
     TableFunction(Cow<'a, str>),
+    /// One that rows are written to.
+    TargetFunction(String),
+    Clause(Clause),
     Setting(Cow<'a, str>, Option<String>),
     /// A parameter and its type.
     Parameter(Cow<'a, str>, Cow<'a, str>),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::super::lexer::Kind;
-use super::super::reach::{Name, Via};
+use super::super::reach::{Clause, Name, Via};
 use super::cursor::{Cursor, Parsed, Touch};
 use super::{Effect, Is};
 
@@ -62,6 +62,7 @@ impl Cursor<'_> {
 
     fn explain_head(&mut self) -> Parsed<Option<&'static str>> {
         self.keyword("EXPLAIN")?;
+        self.touch(Touch::Clause(Clause::Explain));
         let kind = KINDS.iter().copied().find(|kind| self.at_word(kind) && !self.option_follows());
         if let Some(kind) = kind {
             self.keyword(kind)?;

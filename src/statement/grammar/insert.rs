@@ -31,7 +31,12 @@ impl Cursor<'_> {
             return self.target();
         }
         self.keyword("FUNCTION")?;
+        let begins = self.mark().touched();
         self.table_expression_function()?;
+        let function = self.touched.iter().skip(begins).find_map(|touch| if let Touch::TableFunction(name) = touch { Some(name) } else { None });
+        if let Some(name) = function.map(|name| name.as_ref().to_owned()) {
+            self.touch(Touch::TargetFunction(name));
+        }
         if self.take("PARTITION BY") {
             self.expression()?;
         }

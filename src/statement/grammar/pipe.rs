@@ -8,9 +8,7 @@ impl Cursor<'_> {
     pub(super) fn pipes(&mut self) -> Parsed {
         while self.eat(Kind::PipeOperator) {
             self.pipe()?;
-            if self.take("SETTINGS") {
-                self.settings()?;
-            }
+            self.settings_of_a_select()?;
         }
         Ok(())
     }

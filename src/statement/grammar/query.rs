@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::super::lexer::Kind;
-use super::super::reach::{Name, Via};
+use super::super::reach::{Clause, Name, Via};
 use super::cursor::{Cursor, DEEPEST, Parsed, Touch};
 use super::{Effect, Is};
 
@@ -236,8 +236,17 @@ impl<'a> Cursor<'a> {
         }
         self.filters_and_groups()?;
         self.order_and_limit()?;
+        self.settings_of_a_select()
+    }
+
+    /// `SETTINGS ...`, if they stand here: those of the whole statement stand at its end.
+    pub(super) fn settings_of_a_select(&mut self) -> Parsed {
         if self.take("SETTINGS") {
             self.settings()?;
+            let ends = matches!(self.kind(), Kind::EndOfStream | Kind::Semicolon) || self.at_word("FORMAT") || self.at_word("INTO OUTFILE");
+            if !ends {
+                self.touch(Touch::Clause(Clause::InnerSettings));
+            }
         }
         Ok(())
     }
@@ -391,6 +400,7 @@ impl<'a> Cursor<'a> {
     /// PREWHERE to QUALIFY.
     fn filters_and_groups(&mut self) -> Parsed {
         if self.take("PREWHERE") {
+            self.touch(Touch::Clause(Clause::Prewhere));
             self.expression_with_alias()?;
         }
         if self.take("WHERE") {

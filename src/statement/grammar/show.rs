@@ -1,7 +1,7 @@
 //! What shows and checks: SHOW, EXISTS, CHECK, USE and DESCRIBE FILESYSTEM CACHE.
 
 use super::super::lexer::Kind;
-use super::super::reach::{Name, Via};
+use super::super::reach::{Clause, Name, Via};
 use super::cursor::{Cursor, Parsed, Touch};
 use super::{Effect, Is};
 
@@ -173,7 +173,11 @@ impl Cursor<'_> {
     }
 
     fn shown_where(&mut self) -> Parsed {
-        if self.take("WHERE") { self.expression_with_alias() } else { Ok(()) }
+        if self.take("WHERE") {
+            self.touch(Touch::Clause(Clause::ShowWhere));
+            return self.expression_with_alias();
+        }
+        Ok(())
     }
 
     fn shown_limit(&mut self) -> Parsed {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::super::lexer::Kind;
+use super::super::reach::Clause;
 use super::cursor::{Cursor, Parsed, Path, Touch};
 use super::reaching::{self, Arguments};
 
@@ -232,6 +233,7 @@ impl<'a> Cursor<'a> {
             if self.at_word("SETTINGS") && matches!(self.kind_at(1), Kind::BareWord | Kind::QuotedIdentifier) {
                 self.advance();
                 self.settings()?;
+                self.touch(Touch::Clause(Clause::InnerSettings));
             } else {
                 self.element()?;
                 arguments.push(begins..self.position());
