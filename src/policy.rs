@@ -3,6 +3,7 @@
 //! [`decide()`] is pure: no clock, no network, no global. What it returns is the only thing that goes to ClickHouse.
 
 mod base;
+mod catalog;
 mod decide;
 mod file;
 mod index;

@@ -3,6 +3,7 @@
 use http::Method;
 
 use super::base;
+use super::catalog::{self, Setting};
 use super::file::{Choice, Rule};
 use super::pattern::Pattern;
 use crate::identity::Caller;
@@ -115,16 +116,16 @@ fn judge(rule: &Rule, database: &str, understood: &Understood) -> Result<(), Ref
             format!("An object is named by something that is worked out at run time ({}); write its name.", what.escape_debug()),
         );
     }
-    if let Some(function) = reach.table_functions.iter().find(|function| !base::is_plain_table_function(function)) {
+    if let Some(function) = reach.table_functions.iter().find(|function| !catalog::is_base_table_function(function)) {
         return refuse(Reason::TableFunctionNotAllowed, format!("The table function `{}` is not allowed.", function.escape_debug()));
     }
-    if let Some(setting) = reach.settings.keys().find(|setting| !base::is_setting_of_formats(setting)) {
+    if let Some(setting) = reach.settings.keys().find(|setting| catalog::setting(setting) != Setting::Base) {
         return refuse(
             Reason::SettingNotAllowed,
             format!("The setting `{}` is not allowed in a statement; those of formats are.", setting.escape_debug()),
         );
     }
-    if let Some(function) = reach.functions.iter().find(|function| !base::is_plain(function)) {
+    if let Some(function) = reach.functions.iter().find(|function| !catalog::is_base_function(function)) {
         return refuse(
             Reason::FunctionNotAllowed,
             format!("The function `{}` is not known to compute on its arguments alone.", function.escape_debug()),

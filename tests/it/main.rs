@@ -19,6 +19,7 @@ mod accounts;
 mod attacks;
 mod attempts;
 mod bombs;
+mod catalog;
 mod check;
 mod clients;
 mod corpus;
