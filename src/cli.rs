@@ -1,10 +1,12 @@
 //! The command line: one file per subcommand.
 
 mod check;
+mod explain;
 mod schema;
 mod serve;
 mod service_account;
 mod statement;
+mod test;
 mod token;
 
 use std::process::ExitCode;
@@ -27,6 +29,10 @@ enum Command {
     Check(check::Arguments),
     /// Tell what a statement does and touches, and the text that ClickHouse would get.
     Statement(statement::Arguments),
+    /// Tell what would be made of a caller's request, by which rule, and what ClickHouse would be sent.
+    Explain(explain::Arguments),
+    /// Try rules on the statements of their tests (*.test.yaml); exits 1 where one comes out otherwise.
+    Test(test::Arguments),
     /// Print the JSON Schema of config or policy files.
     Schema(schema::Arguments),
     /// Tell what is wrong with a token.
@@ -41,6 +47,8 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Statement(arguments) => statement::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::ServiceAccount(arguments) => service_account::run(&arguments),

@@ -38,9 +38,11 @@ pub fn read_yaml<T: DeserializeOwned>(file: &Path, problems: &mut Problems) -> O
             return None;
         }
     };
+    // Where a place is kept beside a value, the reader marks it with a key of its own.
+    const PLACE: &str = "__serde_saphyr_private_spanned";
     let mut unknown = Vec::new();
     let read = serde_saphyr::with_deserializer_from_str(&text, |deserializer| {
-        serde_ignored::deserialize(deserializer, |path| unknown.push(path.to_string()))
+        serde_ignored::deserialize(deserializer, |path| unknown.extend(Some(path.to_string()).filter(|path| !path.ends_with(PLACE))))
     });
     for key in unknown {
         problems.add(format!("{}: {}", file.display(), written_path(&key)), "is not a key that Keyhouse knows; remove it or see the README's table");

@@ -22,6 +22,9 @@ use crate::upstream::{Answer, AnswerBody, Upstream};
 /// Ties an answer to its record, on every answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-keyhouse-request-id");
 
+/// The reason for which a rule under observation would have refused.
+const OBSERVED: HeaderName = HeaderName::from_static("x-keyhouse-observed");
+
 /// Everything that one request is judged by.
 pub struct Snapshot {
     /// Its number: 1 at the start, one more at every reload.
@@ -138,6 +141,9 @@ impl Handler for Gate {
         if let Ok(id) = HeaderValue::from_str(entry.request_id.as_str()) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
+        if let Some(reason) = entry.observed {
+            response.headers_mut().insert(OBSERVED, HeaderValue::from_static(reason));
+        }
         response.map(|body| Recorded::new(body, recording))
     }
 }
@@ -184,6 +190,7 @@ impl Entry {
         self.rule = Some(permit.rule().to_owned());
         self.act_as = Some(permit.act_as().to_owned());
         self.database = Some(permit.database().to_owned());
+        self.observed = permit.observed().map(|refusal| refusal.reason().code());
     }
 
     fn saw_answer(&mut self, answer: Answer) -> Response<AnswerBody> {

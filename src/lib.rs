@@ -30,6 +30,7 @@
 //! - No `_` arm that lets through: a match on what a library may extend refuses what it does not know.
 
 pub mod admin;
+pub mod catalog;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -44,4 +45,5 @@ pub mod refusal;
 pub mod reload;
 pub mod start;
 pub mod statement;
+pub mod trial;
 pub mod upstream;

@@ -3,14 +3,20 @@
 //! [`decide()`] is pure: no clock, no network, no global. What it returns is the only thing that goes to ClickHouse.
 
 mod base;
-mod catalog;
 mod decide;
 mod file;
 mod index;
+mod names;
 mod pattern;
+mod rows;
+mod rule;
+mod settings;
+mod template;
 mod whom;
 mod windows;
 
-pub use decide::{Permit, Permitted, decide};
-pub use file::{Choice, Rule, Rules, WrittenRules, files, load};
+pub use decide::{Denied, Permit, Permitted, decide};
+pub use file::{Choice, Names, Rules, WrittenRules, files, is_test, load};
+pub use rule::{Openness, Rule};
+pub use settings::{Sent, Why};
 pub use whom::Asking;

@@ -139,11 +139,15 @@ reasons! {
     EffectNotAllowed "effect-not-allowed" FORBIDDEN ACCESS_DENIED "The caller's rule does not allow what the statement does.";
     TableNotAllowed "table-not-allowed" FORBIDDEN ACCESS_DENIED "The caller's rule does not allow a table of the statement.";
     TableDenied "table-denied" FORBIDDEN ACCESS_DENIED "The caller's rule denies a table of the statement.";
-    TableFunctionNotAllowed "table-function-not-allowed" FORBIDDEN ACCESS_DENIED "Table functions reach files, hosts and other tables; only those that make numbers are open yet.";
+    TableFunctionNotAllowed "table-function-not-allowed" FORBIDDEN ACCESS_DENIED "A table function that the caller's rule does not allow; without a rule only those that make numbers are.";
     ObjectNotAllowed "object-not-allowed" FORBIDDEN ACCESS_DENIED "Something that is reached other than by FROM: a file, an address, a database, a user.";
     ComputedName "computed-name" FORBIDDEN ACCESS_DENIED "An object is named by something that is worked out when the statement runs, not by a name.";
-    SettingNotAllowed "setting-not-allowed" FORBIDDEN ACCESS_DENIED "A setting in the statement that is none of a format's.";
-    FunctionNotAllowed "function-not-allowed" FORBIDDEN ACCESS_DENIED "A function that is not known to compute on its arguments alone.";
+    SettingNotAllowed "setting-not-allowed" FORBIDDEN ACCESS_DENIED "A setting that the caller's rule does not allow, or not with this value.";
+    FunctionNotAllowed "function-not-allowed" FORBIDDEN ACCESS_DENIED "A function that does not compute on its arguments alone, and that the caller's rule does not allow.";
+    FormatNotAllowed "format-not-allowed" FORBIDDEN ACCESS_DENIED "A format that the caller's rule does not allow, or that needs a file of the server.";
+    RoleNotAllowed "role-not-allowed" FORBIDDEN ACCESS_DENIED "A `role=` that is none of the rule's `roles`.";
+    RowFilter "row-filter" FORBIDDEN ACCESS_DENIED "The rule filters rows, and the statement could read around its filters.";
+    ClaimNotUsable "claim-not-usable" FORBIDDEN ACCESS_DENIED "A claim that the rule is filled in from is missing, empty or of another form.";
     UpstreamUnreachable "upstream-unreachable" BAD_GATEWAY NETWORK_ERROR "No node of the cluster takes a connection.";
     UpstreamCredentials "upstream-credentials" BAD_GATEWAY NETWORK_ERROR "ClickHouse does not accept the credential that the rule acts as.";
     UpstreamSettings "upstream-settings" BAD_GATEWAY NETWORK_ERROR "A setting that must protect the statement cannot be set on this server.";
@@ -189,6 +193,12 @@ impl Refusal {
     /// Says which scopes are asked for (RFC 6750 3).
     pub fn scope(mut self, scope: String) -> Self {
         self.scope = Some(scope);
+        self
+    }
+
+    /// Says something more to the caller.
+    pub fn also(mut self, more: &str) -> Self {
+        self.says = format!("{} {more}", self.says);
         self
     }
 

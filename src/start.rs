@@ -18,7 +18,7 @@ use crate::config::{self, Config, Problem, Problems};
 use crate::gate::{Current, Gate, Snapshot};
 use crate::identity::{Identities, Issuer, Resource};
 use crate::listen::{self, Drain, Front, Spoken};
-use crate::policy::{self, Rules};
+use crate::policy::{self, Names, Rules};
 use crate::record::{Audit, Metrics};
 use crate::reload::Reloader;
 use crate::statement::Kept;
@@ -70,9 +70,9 @@ fn gather(file: &Path, metrics: Arc<Metrics>, problems: &mut Problems) -> Option
         })
         .collect();
     let mut identities = Identities::new(&config, Arc::clone(&metrics), problems);
-    let rules = policy::load(&config, problems);
+    let rules = policy::load(&config.policies, Names::Of(&config), problems);
     identities.keep_claims(rules.claims());
-    let upstream = Upstream::new(&config, &metrics, problems);
+    let upstream = Upstream::new(&config, &rules, &metrics, problems);
     Some(Prepared { file: file.to_owned(), config, acceptors, identities, rules, upstream, metrics, warnings: Vec::new() })
 }
 
@@ -101,6 +101,11 @@ impl Prepared {
     /// Who may ask.
     pub fn identities(&self) -> &Identities {
         &self.identities
+    }
+
+    /// The way to ClickHouse.
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
     }
 
     /// Who may do what.

@@ -47,7 +47,8 @@ use kept::Fact;
 use lexer::{Kind, Lexer};
 use pieces::Pieces;
 
-pub use address::{Address, SETTINGS};
+pub use address::Address;
+pub use canonical::quoted;
 pub use coding::Coding;
 pub use data::{Cut, Data, Turn};
 pub use form::{Columns, Upload};
@@ -79,6 +80,9 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// Every effect.
+    pub const ALL: [Self; 6] = [Self::Read, Self::Insert, Self::Change, Self::Define, Self::Administer, Self::Session];
+
     /// The word for it in policies and records.
     pub fn word(self) -> &'static str {
         match self {

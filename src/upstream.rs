@@ -9,23 +9,26 @@ mod outgoing;
 mod settings;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
 
 pub use answer::{Answer, AnswerBody};
+pub use outgoing::Preview;
 
 use crate::config::{self, Config, Problems, UpstreamUser};
 use crate::dial::{self, Dialer};
-use crate::policy::Permitted;
+use crate::digest::sha256;
+use crate::policy::{Permitted, Rules};
 use crate::record::{Metrics, RequestId};
 use crate::refusal::{Reason, Refusal, chain};
 use crate::statement::Data;
 use node::{Connection, Failure, Node, Repeat};
 use outgoing::OutgoingBody;
+use settings::{Known, Question};
 
 /// How often a user that could not be asked for its settings is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
@@ -44,6 +47,9 @@ struct Cluster {
 /// A credential with what is known about it.
 struct User {
     config: UpstreamUser,
+    question: Question,
+    /// What a server told last, by its SHA-256: all of one version tell the same.
+    told_last: Mutex<Option<([u8; 32], Arc<Known>)>>,
     /// Whether some node has told which settings it has for this user.
     asked: AtomicBool,
     /// Whether a missing `log_comment` was said.
@@ -52,9 +58,9 @@ struct User {
 
 impl Upstream {
     /// Builds clusters and users; nothing is connected yet.
-    pub fn new(config: &Config, metrics: &Arc<Metrics>, problems: &mut Problems) -> Self {
+    pub fn new(config: &Config, rules: &Rules, metrics: &Arc<Metrics>, problems: &mut Problems) -> Self {
         let clusters = config.clusters.iter().map(|(name, cluster)| (name.clone(), Cluster::new(name, cluster, metrics, problems))).collect();
-        let users = config.users.iter().map(|(name, user)| (name.clone(), User::new(user.clone()))).collect();
+        let users = config.users.iter().map(|(name, user)| (name.clone(), User::new(user.clone(), rules))).collect();
         Self { clusters, users }
     }
 
@@ -102,6 +108,19 @@ impl Upstream {
             Ok(response) => Answer::new(response, connection, node, id, wanted.ignored).map(Ok),
             Err(failure) => Ok(Err(Failed { failure, node, connection })),
         }
+    }
+
+    /// What a node of the newest version would be sent, without the secret: for those who try rules.
+    ///
+    /// # Errors
+    /// As [`Upstream::forward`] before it has sent anything.
+    pub fn preview(&self, permitted: &Permitted) -> Result<Preview, Refusal> {
+        let (user, cluster) = self.destination(permitted.permit().act_as())?;
+        let node = cluster.nodes.first().ok_or_else(|| Refusal::new(Reason::UpstreamUnreachable, "The cluster has no node."))?;
+        let id = RequestId::new();
+        let wanted = user.question.all_known().wanted(permitted, &id, user, node)?;
+        let request = outgoing::build(permitted, None, &id, user, node, &wanted.settings)?;
+        Ok(Preview::of(request, &id, wanted.ignored))
     }
 
     fn destination(&self, act_as: &str) -> Result<(&User, &Cluster), Refusal> {
@@ -192,8 +211,21 @@ impl Cluster {
 }
 
 impl User {
-    fn new(config: UpstreamUser) -> Self {
-        Self { config, asked: AtomicBool::new(false), told: AtomicBool::new(false) }
+    fn new(config: UpstreamUser, rules: &Rules) -> Self {
+        let question = Question::new(rules.settings_of(&config.name).into_iter());
+        Self { config, question, told_last: Mutex::new(None), asked: AtomicBool::new(false), told: AtomicBool::new(false) }
+    }
+
+    /// What a server told, kept once for all connections to servers that tell the same.
+    fn known(&self, body: &[u8]) -> Result<Arc<Known>, Failure> {
+        let digest = sha256(body);
+        let mut last = self.told_last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = last.as_ref().filter(|(known, _)| *known == digest) {
+            return Ok(Arc::clone(known));
+        }
+        let known = Arc::new(Known::read(body)?);
+        *last = Some((digest, Arc::clone(&known)));
+        Ok(known)
     }
 }
 

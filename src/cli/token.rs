@@ -56,7 +56,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     };
     let told = read(explain).and_then(|token| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let explained = runtime.block_on(judge(&prepared, &token, explain));
+        let explained = runtime.block_on(judge(&prepared, &token, explain.from_header.as_ref(), explain.offline));
         print(&explained, explain.offline, prepared.rules()).map(|()| explained.judged.is_ok())
     });
     match told {
@@ -69,7 +69,6 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// The token alone, also out of a whole header.
 fn read(explain: &Explain) -> io::Result<String> {
     let mut text = String::new();
     if explain.token.as_os_str() == "-" {
@@ -77,17 +76,22 @@ fn read(explain: &Explain) -> io::Result<String> {
     } else {
         std::fs::File::open(&explain.token)?.take(LONGEST).read_to_string(&mut text)?;
     }
-    Ok(text.split_whitespace().last().unwrap_or_default().to_owned())
+    Ok(bare(&text))
 }
 
-async fn judge(prepared: &Prepared, token: &str, explain: &Explain) -> Explained {
+/// The token alone, also out of a whole header.
+pub(super) fn bare(text: &str) -> String {
+    text.split_whitespace().last().unwrap_or_default().to_owned()
+}
+
+pub(super) async fn judge(prepared: &Prepared, token: &str, header: Option<&HeaderName>, offline: bool) -> Explained {
     let identities = prepared.identities();
-    if !explain.offline {
+    if !offline {
         for issuer in identities.issuers().iter().filter(|issuer| issuer.fetches()) {
             tokio::spawn(Issuer::keep_fresh(Arc::clone(issuer)));
         }
     }
-    identities.explain(token, explain.from_header.as_ref(), clock::now(), explain.offline).await
+    identities.explain(token, header, clock::now(), offline).await
 }
 
 fn print(explained: &Explained, offline: bool, rules: &Rules) -> io::Result<()> {

@@ -380,6 +380,11 @@ pub fn moment(key: impl Display, text: &str, problems: &mut Problems) -> Option<
     time.map_err(|_error| problems.add(key, format!("`{text}` is not a time; write one as 2027-01-31T00:00:00Z"))).ok()
 }
 
+/// The bounds that hold where a config says none.
+pub fn usual_limits() -> Limits {
+    Checks { base: Path::new("."), problems: &mut Problems::default() }.limits(&written::Limits::default())
+}
+
 struct Checks<'a> {
     base: &'a Path,
     problems: &'a mut Problems,

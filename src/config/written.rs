@@ -2,6 +2,7 @@
 //! their unit. The README's table is checked against this file.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::de::IgnoredAny;
@@ -264,6 +265,16 @@ pub enum Scalar {
     Number(i64),
     /// Text.
     Text(String),
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(value) => value.fmt(f),
+            Self::Number(value) => value.fmt(f),
+            Self::Text(value) => f.write_str(value),
+        }
+    }
 }
 
 impl Scalar {

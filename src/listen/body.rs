@@ -22,16 +22,21 @@ const LINGER: Duration = Duration::from_secs(30);
 const NEXT: Duration = Duration::from_secs(5);
 
 /// The body of a request, as it comes.
-pub struct Arriving(Option<Incoming>);
+pub struct Arriving(Option<Incoming>, Bytes);
 
 impl Arriving {
     pub(super) fn new(incoming: impl Into<Incoming>) -> Self {
-        Self(Some(incoming.into()))
+        Self(Some(incoming.into()), Bytes::new())
     }
 
     /// A body without bytes.
     pub(crate) fn nothing() -> Self {
-        Self(None)
+        Self(None, Bytes::new())
+    }
+
+    /// A body that no connection brings: of a request that is only tried.
+    pub(crate) fn of(bytes: Bytes) -> Self {
+        Self(None, bytes)
     }
 }
 
@@ -40,18 +45,20 @@ impl Body for Arriving {
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.0 {
+        let Self(incoming, given) = &mut *self;
+        match incoming {
             Some(incoming) => Pin::new(incoming).poll_frame(context),
-            None => Poll::Ready(None),
+            None if given.is_empty() => Poll::Ready(None),
+            None => Poll::Ready(Some(Ok(Frame::data(std::mem::take(given))))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(Body::is_end_stream)
+        self.0.as_ref().map_or(self.1.is_empty(), Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(self.1.len() as u64), Body::size_hint)
     }
 }
 

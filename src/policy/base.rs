@@ -1,5 +1,7 @@
 //! Tables and engines of the strict base: what no rule has to name, because it reaches nothing further than what is judged by itself.
 
+use super::rule::Openness;
+
 /// Tables of `system` that hold what every server of a version has: what drivers read when they connect.
 const TABLES: [&str; 11] = [
     "one",
@@ -21,6 +23,28 @@ const ENGINES: [&str; 8] = ["Memory", "Log", "TinyLog", "StripeLog", "Null", "Se
 /// Whether the table tells nothing of the server's own data and callers.
 pub(super) fn is_plain_table(database: &str, table: &str) -> bool {
     database == "system" && TABLES.contains(&table)
+}
+
+/// Tables of `system` that tell names alone, which most clients read when they connect or complete what is typed.
+const NAMES: [&str; 6] = ["databases", "tables", "columns", "functions", "completions", "documentation"];
+
+/// Whether the database is the server's own.
+pub(super) fn is_of_system(database: &str) -> bool {
+    database == "system" || is_information_schema(database)
+}
+
+fn is_information_schema(database: &str) -> bool {
+    database == "information_schema" || database == "INFORMATION_SCHEMA"
+}
+
+/// Whether a table of the server's own is open so far.
+pub(super) fn is_open(database: &str, table: &str, openness: Openness) -> bool {
+    let names = || is_information_schema(database) || (database == "system" && NAMES.contains(&table));
+    match openness {
+        Openness::None => is_plain_table(database, table),
+        Openness::Names => is_plain_table(database, table) || names(),
+        Openness::All => is_of_system(database),
+    }
 }
 
 /// Whether tables of the engine hold their own rows.

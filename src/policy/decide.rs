@@ -2,24 +2,31 @@
 
 use http::Method;
 
-use super::base;
-use super::catalog::{self, Setting};
-use super::file::{Choice, Rule};
+use super::file::Choice;
 use super::pattern::Pattern;
+use super::rule::{Allow, Rule};
+use super::settings::{self, Sent, Why};
+use super::{base, rows};
+use crate::catalog::{self, Format};
 use crate::identity::Caller;
 use crate::refusal::{Reason, Refusal};
 use crate::statement::{Data, Effect, Name, Reach, Understood, Upload, Via};
 
-/// The yes to one statement: whose credential carries it, in which database, by which rule. Only [`decide`] makes one.
+/// The yes to one statement: whose credential carries it, in which database, under which settings, by which rule. Only
+/// [`decide`] makes one.
 ///
 /// ```compile_fail,E0451
-/// let permit = keyhouse::policy::Permit { rule: String::new(), act_as: String::new(), database: String::new() };
+/// let permit = keyhouse::policy::Permit { rule: String::new(), ..unreachable!() };
 /// ```
 #[derive(Debug)]
 pub struct Permit {
     rule: String,
     act_as: String,
+    roles: Vec<String>,
+    quota_key: Option<String>,
     database: String,
+    settings: Vec<Sent>,
+    observed: Option<Refusal>,
 }
 
 impl Permit {
@@ -33,9 +40,29 @@ impl Permit {
         &self.act_as
     }
 
+    /// The roles that are active; none where the user's own default ones are.
+    pub fn roles(&self) -> &[String] {
+        &self.roles
+    }
+
+    /// By what ClickHouse counts for its quotas.
+    pub fn quota_key(&self) -> Option<&str> {
+        self.quota_key.as_deref()
+    }
+
     /// The database of names without one: the one that was judged.
     pub fn database(&self) -> &str {
         &self.database
+    }
+
+    /// The settings of the rule and those of the address that it lets through, each once.
+    pub fn settings(&self) -> &[Sent] {
+        &self.settings
+    }
+
+    /// The no that a rule under observation would have said.
+    pub fn observed(&self) -> Option<&Refusal> {
+        self.observed.as_ref()
     }
 }
 
@@ -75,9 +102,52 @@ pub fn decide(choice: Choice<'_>, understood: Understood) -> Result<Permitted, D
             return Err(Denied { rule: None, refusal: Refusal::new(Reason::RuleNotAvailable, says) });
         }
     };
-    let database = understood.address().database().unwrap_or(&rule.database).to_owned();
-    judge(rule, &database, &understood).map_err(|refusal| Denied { rule: Some(rule.name.clone()), refusal })?;
-    Ok(Permitted { permit: Permit { rule: rule.name.clone(), act_as: rule.act_as.clone(), database }, understood })
+    permit(rule, &understood).map(|permit| Permitted { permit, understood }).map_err(|refusal| Denied { rule: Some(rule.name.clone()), refusal })
+}
+
+fn permit(rule: &Rule, understood: &Understood) -> Result<Permit, Refusal> {
+    let (caller, address) = (understood.caller(), understood.address());
+    let database = address.database().unwrap_or(&rule.database).to_owned();
+    let verdict = judge(rule, &database, understood).map_err(|refusal| with_message(rule, refusal));
+    let observed = match verdict {
+        Ok(()) => None,
+        Err(refusal) if rule.observe => Some(refusal),
+        Err(refusal) => return Err(refusal),
+    };
+    let mut settings = match observed {
+        None => rule.settings.sent(address.settings()),
+        Some(_) => {
+            closed(rule, understood)?;
+            rule.settings.sent_as_asked(address.settings())
+        }
+    };
+    let held = |name: &str, value, why| Sent { name: name.to_owned(), value, why };
+    for (name, template) in &rule.session_settings {
+        settings.push(held(name, template.text(caller)?, Why::Custom));
+    }
+    if !rule.rows.is_empty() {
+        settings.push(held(rows::SETTING, rule.rows.filters(caller)?, Why::Held));
+    }
+    let roles = if address.roles().is_empty() { &rule.roles } else { address.roles() };
+    Ok(Permit {
+        rule: rule.name.clone(),
+        act_as: rule.act_as.clone(),
+        roles: roles.to_vec(),
+        quota_key: rule.quota_key.as_ref().map(|template| template.text(caller)).transpose()?,
+        database,
+        settings,
+        observed,
+    })
+}
+
+/// What no observation lets through: settings that nobody may set.
+fn closed(rule: &Rule, understood: &Understood) -> Result<(), Refusal> {
+    let asked = understood.address().settings().iter().map(|(name, _)| name);
+    let mut names = asked.chain(understood.statement().reach().settings.keys());
+    match names.find(|name| settings::is_closed(name) || rule.session_settings.contains_key(*name)) {
+        Some(name) => Err(settings::closed(name)),
+        None => Ok(()),
+    }
 }
 
 fn nobody(caller: &Caller) -> Denied {
@@ -99,8 +169,8 @@ pub struct Denied {
 
 fn judge(rule: &Rule, database: &str, understood: &Understood) -> Result<(), Refusal> {
     let statement = understood.statement();
-    let (effect, reach) = (statement.effect(), statement.reach());
-    let refuse = |reason, says: String| Err(Refusal::new(reason, with_message(rule, says)));
+    let (effect, reach, address) = (statement.effect(), statement.reach(), understood.address());
+    let refuse = |reason, says: String| Err(Refusal::new(reason, says));
     if effect != Effect::Read && understood.method() != Method::POST {
         return refuse(Reason::WriteByGet, format!("{} carries reads only; send it with POST.", understood.method()));
     }
@@ -110,27 +180,23 @@ fn judge(rule: &Rule, database: &str, understood: &Understood) -> Result<(), Ref
             format!("Rule `{}` does not allow `{}`; it allows {}.", rule.name, effect.word(), allowed_effects(rule)),
         );
     }
-    if let Some(what) = reach.computed.first() {
+    if let Some(role) = address.roles().iter().find(|role| !rule.roles.contains(role)) {
+        return refuse(Reason::RoleNotAllowed, format!("Rule `{}` does not have the role `{}`.", rule.name, role.escape_debug()));
+    }
+    if let Some(what) = reach.computed.first().filter(|_| !rule.allow.iter().any(|entry| entry.computed_names)) {
         return refuse(
             Reason::ComputedName,
             format!("An object is named by something that is worked out at run time ({}); write its name.", what.escape_debug()),
         );
     }
-    if let Some(function) = reach.table_functions.iter().find(|function| !catalog::is_base_table_function(function)) {
-        return refuse(Reason::TableFunctionNotAllowed, format!("The table function `{}` is not allowed.", function.escape_debug()));
+    for function in &reach.table_functions {
+        table_function(rule, reach, function, effect)?;
     }
-    if let Some(setting) = reach.settings.keys().find(|setting| catalog::setting(setting) != Setting::Base) {
-        return refuse(
-            Reason::SettingNotAllowed,
-            format!("The setting `{}` is not allowed in a statement; those of formats are.", setting.escape_debug()),
-        );
+    all_settings(rule, understood)?;
+    if let Some(function) = reach.functions.iter().find(|function| !has_function(rule, function)) {
+        return refuse(Reason::FunctionNotAllowed, what_function(function));
     }
-    if let Some(function) = reach.functions.iter().find(|function| !catalog::is_base_function(function)) {
-        return refuse(
-            Reason::FunctionNotAllowed,
-            format!("The function `{}` is not known to compute on its arguments alone.", function.escape_debug()),
-        );
-    }
+    format(rule, understood)?;
     for Upload { name, .. } in understood.uploads() {
         upload(rule, database, name, reach)?;
     }
@@ -144,30 +210,100 @@ fn judge(rule: &Rule, database: &str, understood: &Understood) -> Result<(), Ref
     for (name, via) in reach.also.iter().filter(|(name, via)| !(is_upload(name) && *via == AS_A_SET)) {
         also(rule, database, name, *via, effect)?;
     }
+    rule.rows.hold(statement, database)
+}
+
+/// A table function is judged as what rows come from, and also as what they go to where it is that.
+fn table_function(rule: &Rule, reach: &Reach, function: &str, effect: Effect) -> Result<(), Refusal> {
+    let class = catalog::table_function_class(function);
+    let by_its_dictionary = function == "dictionary" && rule.allow.iter().any(|entry| !entry.dictionaries.is_empty());
+    let is_named = |effect| rule.allow.iter().any(|entry| entry.effects.contains(&effect) && entry.table_functions.has_table_function(function));
+    let as_source = catalog::is_base_table_function(function) || by_its_dictionary || is_named(Effect::Read) || is_view(rule, reach, function);
+    if as_source && (!reach.target_functions.contains(function) || is_named(effect)) {
+        return Ok(());
+    }
+    let known = class.map_or_else(|| "is not known".to_owned(), |class| format!("is of the class `{class}`"));
+    let says = format!("The table function `{}` {known}, which rule `{}` does not allow.", function.escape_debug(), rule.name);
+    Err(Refusal::new(Reason::TableFunctionNotAllowed, says))
+}
+
+/// What looks like a table function and is none that is known is a view with parameters where the rule names one table so; it
+/// is judged as a table then. A star does not make a view of what a newer ClickHouse may have as a function.
+fn is_view(rule: &Rule, reach: &Reach, function: &str) -> bool {
+    let name = Name::split(function);
+    let by_name = |pattern: &Pattern| pattern.is_of_one_table() && pattern.fits(name.database.as_deref().unwrap_or(&rule.database), &name.table);
+    catalog::table_function_class(function).is_none()
+        && reach.also.iter().any(|(seen, via)| *seen == name && matches!(via, Via::View(_)))
+        && rule.allow.iter().flat_map(|entry| &entry.tables).any(by_name)
+}
+
+/// Settings of the address, then of the statement.
+fn all_settings(rule: &Rule, understood: &Understood) -> Result<(), Refusal> {
+    for (name, value) in understood.address().settings() {
+        rule.settings.judge(name, Some(value))?;
+    }
+    for (name, values) in &understood.statement().reach().settings {
+        for value in values {
+            rule.settings.of_statement(name, value.as_deref())?;
+        }
+    }
     Ok(())
 }
 
-/// What is reached by another way than FROM: tables are judged like tables; what lies outside is for nobody; what else the
-/// server has is for statements that administer it.
+fn has_function(rule: &Rule, function: &str) -> bool {
+    catalog::is_base_function(function)
+        || rule.allow.iter().any(|entry| entry.functions.has_function(function))
+        || (catalog::function_class(function) == Some("dictionary") && rule.allow.iter().any(|entry| !entry.dictionaries.is_empty()))
+}
+
+fn what_function(function: &str) -> String {
+    let shown = function.escape_debug();
+    match catalog::function_class(function) {
+        Some(class) => format!("The function `{shown}` is of the class `{class}`, which the rule does not allow."),
+        None => format!("The function `{shown}` is not known to compute on its arguments alone."),
+    }
+}
+
+/// The format of the answer, or of the data that goes in.
+fn format(rule: &Rule, understood: &Understood) -> Result<(), Refusal> {
+    let (statement, inserts) = (understood.statement(), understood.statement().effect() == Effect::Insert);
+    let asked = statement.reach().format.as_deref().or_else(|| understood.address().default_format().filter(|_| !inserts));
+    let Some(asked) = asked else { return Ok(()) };
+    let named = || rule.allow.iter().map(|entry| if inserts { &entry.insert_formats } else { &entry.formats });
+    let allowed = match named().any(|formats| !formats.is_empty()) {
+        true => named().any(|formats| formats.has(asked)),
+        false if inserts => catalog::input_format(asked).is_some_and(|format| matches!(format, Format::Base | Format::Code)),
+        false => catalog::output_format(asked) == Some(Format::Base),
+    };
+    if allowed {
+        return Ok(());
+    }
+    let says = format!("The format `{}` is not allowed by rule `{}`.", asked.escape_debug(), rule.name);
+    Err(Refusal::new(Reason::FormatNotAllowed, says))
+}
+
+/// What is reached by another way than FROM: tables are judged like tables, what lies outside by the function that reaches it;
+/// what else the server has is for statements that administer it.
 fn also(rule: &Rule, database: &str, name: &Name, via: Via, effect: Effect) -> Result<(), Refusal> {
     let allowed = match via {
-        Via::Table(_) | Via::View(_) | Via::Dictionary(_) => return table(rule, database, name, Effect::Read),
+        Via::Table(_) | Via::View(_) => return table(rule, database, name, Effect::Read),
+        Via::Dictionary(_) => return dictionary(rule, database, name),
         Via::Database(word) => return all_of(rule, name.database.as_deref().unwrap_or(&name.table), effect, word),
         // Names that `system.tables` tells, which has to be allowed too.
         Via::Listing(_) => lists(rule, &name.table, effect),
         Via::Other("ENGINE") => base::is_plain_engine(&name.table),
         Via::Other(_) => effect == Effect::Administer,
-        Via::Outside(_) => false,
+        // The function that reaches it was judged by its name; what a clause reaches is for nobody.
+        Via::Outside(word) => catalog::function_class(word).is_some() || catalog::table_function_class(word).is_some(),
     };
     if allowed {
         return Ok(());
     }
-    Err(out_of_reach(rule, via.word(), &name.to_string()))
+    Err(out_of_reach(via.word(), &name.to_string()))
 }
 
-fn out_of_reach(rule: &Rule, word: &str, name: &str) -> Refusal {
-    let says = format!("`{word}` is not allowed to reach `{}`.", name.escape_debug());
-    Refusal::new(Reason::ObjectNotAllowed, with_message(rule, says))
+fn out_of_reach(word: &str, name: &str) -> Refusal {
+    Refusal::new(Reason::ObjectNotAllowed, format!("`{word}` is not allowed to reach `{}`.", name.escape_debug()))
 }
 
 /// A table on the right side of IN.
@@ -185,7 +321,7 @@ fn upload(rule: &Rule, current: &str, table: &str, reach: &Reach) -> Result<(), 
         || reach.also.iter().any(|(name, via)| name.table == table && (*via != AS_A_SET || is_qualified(name)));
     if by_rule || by_statement {
         let says = format!("The table `{table}` that comes with the statement has the name of another; give it a name of its own.");
-        return Err(Refusal::new(Reason::UploadNotAllowed, with_message(rule, says)));
+        return Err(Refusal::new(Reason::UploadNotAllowed, says));
     }
     Ok(())
 }
@@ -201,9 +337,9 @@ fn all_of(rule: &Rule, database: &str, effect: Effect, word: &str) -> Result<(),
     let many = database.contains('*');
     if let Some(denied) = rule.deny.iter().find(|pattern| many || pattern.is_of(database)) {
         let says = format!("`{word}` reaches all of `{}`, and rule `{}` denies {denied}.", database.escape_debug(), rule.name);
-        return Err(Refusal::new(Reason::TableDenied, with_message(rule, says)));
+        return Err(Refusal::new(Reason::TableDenied, says));
     }
-    if lists(rule, database, effect) { Ok(()) } else { Err(out_of_reach(rule, word, database)) }
+    if lists(rule, database, effect) { Ok(()) } else { Err(out_of_reach(word, database)) }
 }
 
 /// Whether the rule allows a table of any name in the database, whatever it denies there.
@@ -217,16 +353,30 @@ fn allows(rule: &Rule, effect: Effect, fits: impl Fn(&Pattern) -> bool) -> bool 
 
 fn table(rule: &Rule, current: &str, name: &Name, effect: Effect) -> Result<(), Refusal> {
     let database = name.database.as_deref().unwrap_or(current);
-    let shown = format!("{database}.{}", name.table);
-    if rule.deny.iter().any(|pattern| pattern.fits(database, &name.table)) {
-        return Err(Refusal::new(Reason::TableDenied, with_message(rule, format!("Rule `{}` denies the table {shown}.", rule.name))));
+    not_denied(rule, database, &name.table)?;
+    let plain = effect == Effect::Read && base::is_open(database, &name.table, rule.system);
+    if plain || allows(rule, effect, |pattern| pattern.fits(database, &name.table)) {
+        return Ok(());
     }
-    let plain = effect == Effect::Read && base::is_plain_table(database, &name.table);
-    if !(plain || allows(rule, effect, |pattern| pattern.fits(database, &name.table))) {
-        return Err(Refusal::new(
-            Reason::TableNotAllowed,
-            with_message(rule, format!("Rule `{}` does not allow `{}` of the table {shown}.", rule.name, effect.word())),
-        ));
+    let says = format!("Rule `{}` does not allow `{}` of the table {database}.{}.", rule.name, effect.word(), name.table);
+    Err(Refusal::new(Reason::TableNotAllowed, says))
+}
+
+/// A dictionary is also a table.
+fn dictionary(rule: &Rule, current: &str, name: &Name) -> Result<(), Refusal> {
+    let database = name.database.as_deref().unwrap_or(current);
+    not_denied(rule, database, &name.table)?;
+    let patterns = |entry: &Allow| entry.dictionaries.iter().chain(&entry.tables).any(|pattern| pattern.fits(database, &name.table));
+    if rule.allow.iter().any(|entry| entry.effects.contains(&Effect::Read) && patterns(entry)) {
+        return Ok(());
+    }
+    let says = format!("Rule `{}` does not allow the dictionary {database}.{}.", rule.name, name.table);
+    Err(Refusal::new(Reason::TableNotAllowed, says))
+}
+
+fn not_denied(rule: &Rule, database: &str, table: &str) -> Result<(), Refusal> {
+    if rule.deny.iter().any(|pattern| pattern.fits(database, table)) {
+        return Err(Refusal::new(Reason::TableDenied, format!("Rule `{}` denies the table {database}.{table}.", rule.name)));
     }
     Ok(())
 }
@@ -238,9 +388,9 @@ fn allowed_effects(rule: &Rule) -> String {
     words.join(", ")
 }
 
-fn with_message(rule: &Rule, says: String) -> String {
-    match &rule.message {
-        Some(message) => format!("{says} {message}"),
-        None => says,
-    }
+/// The refusal in the rule's own words too: what its owner wants said, and whom to ask.
+fn with_message(rule: &Rule, refusal: Refusal) -> Refusal {
+    let ask = rule.owner.as_ref().map(|owner| format!("Ask {owner}."));
+    let more: Vec<&str> = rule.message.as_deref().into_iter().chain(ask.as_deref()).collect();
+    if more.is_empty() { refusal } else { refusal.also(&more.join(" ")) }
 }

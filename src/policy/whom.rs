@@ -9,11 +9,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::file::Names;
 use super::pattern::glob;
 use super::windows::{Windows, WrittenWindow};
 use crate::config::checked::moment;
 use crate::config::written::BoundClaim;
-use crate::config::{Config, Problems, SERVICE_ACCOUNT, Scalar, network};
+use crate::config::{Problems, SERVICE_ACCOUNT, Scalar, network};
 use crate::identity::Caller;
 
 /// Whom a rule is meant for: a caller that fits every key that is there.
@@ -86,7 +87,7 @@ fn is_one_of(seen: &Value, values: &[Scalar]) -> bool {
 }
 
 /// Checks what is written at this place of a policy file.
-pub(super) fn check(written: WrittenWhom, place: &str, config: &Config, problems: &mut Problems) -> Whom {
+pub(super) fn check(written: WrittenWhom, place: &str, known: Names<'_>, problems: &mut Problems) -> Whom {
     if written.groups.is_none() && written.providers.is_none() && written.claims.is_empty() && written.service_accounts.is_none() {
         problems.add(place, "says nobody; write groups, providers, claims or service_accounts");
     }
@@ -94,7 +95,6 @@ pub(super) fn check(written: WrittenWhom, place: &str, config: &Config, problems
     for (claim, _) in claims.iter().filter(|(_, values)| values.is_empty()) {
         problems.add(format!("{place}.claims.{claim}"), "is empty, so the rule is meant for nobody; write the value that it must be");
     }
-    let accounts: BTreeSet<&str> = config.service_accounts.iter().map(|account| account.name.as_str()).collect();
     let mut names = |key: &str, what: &str, names: Option<Vec<String>>, known: Option<&dyn Fn(&str) -> bool>| {
         let names: BTreeSet<String> = names?.into_iter().collect();
         if names.is_empty() {
@@ -106,8 +106,8 @@ pub(super) fn check(written: WrittenWhom, place: &str, config: &Config, problems
         Some(names)
     };
     let groups = names("groups", "group", written.groups, None);
-    let providers = names("providers", "provider", written.providers, Some(&|name| config.provider_names.contains(name)));
-    let service_accounts = names("service_accounts", "service account", written.service_accounts, Some(&|name| accounts.contains(name)));
+    let providers = names("providers", "provider", written.providers, Some(&|name| known.has_provider(name)));
+    let service_accounts = names("service_accounts", "service account", written.service_accounts, Some(&|name| known.has_service_account(name)));
     let expires = written.expires.and_then(|text| moment(format!("{place}.expires"), &text, problems));
     let networks = written.networks.map(|networks| {
         let key = format!("{place}.networks");

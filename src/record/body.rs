@@ -49,6 +49,9 @@ impl Recording {
         if let Some(opinion) = entry.second_opinion {
             self.metrics.second_opinion(opinion);
         }
+        if let Some((rule, reason)) = entry.rule.as_deref().zip(entry.observed) {
+            self.metrics.observed(rule, reason);
+        }
         self.metrics.request_ended(entry.outcome.word(), entry.reason, entry.took_ms / 1000.0, entry.bytes);
         self.audit.write(entry.line())
     }

@@ -1,5 +1,6 @@
 //! One request's line, filled in as the request walks.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -175,7 +176,10 @@ pub struct Entry {
     /// The query's id in ClickHouse.
     pub query_id: Option<String>,
     /// Address parameters that were understood and not sent on.
-    pub ignored: Vec<&'static str>,
+    pub ignored: Vec<Cow<'static, str>>,
+    /// The reason for which a rule under observation would have refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed: Option<&'static str>,
     /// Rows of the result, or rows written, as far as ClickHouse told them when the answer began; servers before 19
     /// tell none.
     pub rows: Option<u64>,
@@ -227,6 +231,7 @@ impl Entry {
             node: None,
             query_id: None,
             ignored: Vec::new(),
+            observed: None,
             rows: None,
             summary: None,
             bytes: 0,

@@ -9,6 +9,7 @@ pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     second_opinions: IntCounterVec,
+    observed: IntCounterVec,
     seconds: Histogram,
     bytes: IntCounter,
     /// Connections of callers.
@@ -43,6 +44,10 @@ impl Metrics {
                 &["outcome", "reason"],
             )?,
             second_opinions: IntCounterVec::new(Opts::new("second_opinions_total", "What the second reader of SQL made of reads."), &["opinion"])?,
+            observed: IntCounterVec::new(
+                Opts::new("observed_total", "Requests that passed and that a rule under observation would have refused, by rule and reason."),
+                &["rule", "reason"],
+            )?,
             seconds: Histogram::with_opts(
                 HistogramOpts::new("request_seconds", "From the head's arrival to the answer's end.")
                     .buckets(vec![0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 600.0]),
@@ -79,6 +84,7 @@ impl Metrics {
         let registry = &self.registry;
         registry.register(Box::new(self.requests.clone()))?;
         registry.register(Box::new(self.second_opinions.clone()))?;
+        registry.register(Box::new(self.observed.clone()))?;
         registry.register(Box::new(self.seconds.clone()))?;
         registry.register(Box::new(self.bytes.clone()))?;
         registry.register(Box::new(self.connections.clone()))?;
@@ -105,6 +111,11 @@ impl Metrics {
     /// Counts what the second reader made of a read.
     pub(super) fn second_opinion(&self, opinion: &'static str) {
         self.second_opinions.with_label_values(&[opinion]).inc();
+    }
+
+    /// Counts a request that a rule under observation would have refused.
+    pub(super) fn observed(&self, rule: &str, reason: &'static str) {
+        self.observed.with_label_values(&[rule, reason]).inc();
     }
 
     /// Counts a fetch of keys that succeeded.

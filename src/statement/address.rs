@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use percent_encoding::percent_decode_str;
 
 use super::grammar::Parameters;
+use crate::catalog::{self, Setting};
 use crate::refusal::{Reason, Refusal};
 
 /// Longest name of a database or format, in bytes.
@@ -13,15 +14,34 @@ const LONGEST_NAME: usize = 128;
 /// Most parameters of a statement.
 const MOST_PARAMETERS: usize = 1000;
 
-/// Settings of the address that change how values are written and read, and nothing that a statement reaches: each
-/// with the values that it takes. They go to servers that have them.
-pub const SETTINGS: [(&str, &[&str]); 2] =
-    [("date_time_input_format", &["basic", "best_effort", "best_effort_us"]), ("cast_string_to_dynamic_use_inference", &["0", "1"])];
+/// Most settings, and longest value of one, in bytes.
+const MOST_SETTINGS: usize = 200;
+const LONGEST_VALUE: usize = 4096;
+
+/// Most roles.
+const MOST_ROLES: usize = 50;
+
+/// Parameters that are no settings, although they look like some: credentials, codings and sessions of ClickHouse's interface
+/// (`HTTPHandler.cpp`, `reserved_param_names`), and what newer versions build a query from.
+const RESERVED: [&str; 12] = [
+    "user",
+    "password",
+    "quota_key",
+    "compress",
+    "compression",
+    "stacktrace",
+    "buffer_size",
+    "close_session",
+    "framing_output_format",
+    "filter",
+    "sort",
+    "order",
+];
 
 /// Parameters that drivers send by themselves and that a single statement does without: the ids and sessions of a
 /// server that is shared with others, progress in headers, compression that is offered. The answer names them in
 /// `X-Keyhouse-Ignored`.
-const IGNORED: [&str; 10] = [
+const IGNORED: [&str; 11] = [
     "session_id",
     "session_timeout",
     "session_check",
@@ -30,6 +50,7 @@ const IGNORED: [&str; 10] = [
     "send_progress_in_http_headers",
     "http_headers_progress_interval_ms",
     "enable_http_compression",
+    "http_zlib_compression_level",
     "cancel_http_readonly_queries_on_client_close",
     "client_protocol_version",
 ];
@@ -44,7 +65,8 @@ pub struct Address {
     query: Option<String>,
     database: Option<String>,
     default_format: Option<String>,
-    settings: Vec<(&'static str, &'static str)>,
+    settings: Vec<(String, String)>,
+    roles: Vec<String>,
     parameters: Parameters,
     ignored: Vec<&'static str>,
     decompress: Option<bool>,
@@ -68,9 +90,14 @@ impl Address {
         self.default_format.as_deref()
     }
 
-    /// Settings that the caller wants, of [`SETTINGS`].
-    pub fn settings(&self) -> &[(&'static str, &'static str)] {
+    /// Settings that the caller wants, each once; none that is open to nobody.
+    pub fn settings(&self) -> &[(String, String)] {
         &self.settings
+    }
+
+    /// Roles that the caller wants to be active, and no others.
+    pub fn roles(&self) -> &[String] {
+        &self.roles
     }
 
     /// Values of the statement's parameters, by their names without `param_`.
@@ -174,20 +201,46 @@ impl Address {
         if name == "decompress" {
             return self.decompresses(value);
         }
-        let Some((setting, values)) = SETTINGS.iter().find(|(known, _)| *known == name) else {
-            if self.describes(name, value)? {
-                return Ok(());
-            }
-            let says =
-                format!("The address parameter `{}` is not passed on; `query`, `database`, `default_format` and `param_...` are.", shown(name));
+        if name == "role" {
+            return self.role(value);
+        }
+        // ClickHouse takes a name for a description of a table only where it has no such setting.
+        let kind = catalog::setting(name);
+        if kind == Setting::Unknown && self.describes(name, value)? {
+            return Ok(());
+        }
+        if kind == Setting::Forbidden || RESERVED.contains(&name) || !catalog::is_setting_name(name) {
+            let says = format!(
+                "The address parameter `{}` is not passed on; `query`, `database`, `default_format`, `param_...` and settings are that a rule allows.",
+                shown(name)
+            );
             return Err(Refusal::new(Reason::ParameterNotAllowed, says));
-        };
-        if self.settings.iter().any(|(known, _)| known == setting) {
+        }
+        self.setting(name, value)
+    }
+
+    /// A setting, for the rule to judge.
+    fn setting(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
+        if self.settings.iter().any(|(known, _)| known == name) {
             return Err(twice(name));
         }
-        let value = values.iter().find(|known| **known == value);
-        let value = value.ok_or_else(|| malformed(format!("The address parameter `{name}` takes one of: {}.", values.join(", "))))?;
-        self.settings.push((setting, value));
+        if self.settings.len() >= MOST_SETTINGS || name.len() > LONGEST_NAME || value.len() > LONGEST_VALUE {
+            return Err(malformed(format!(
+                "The address has more than {MOST_SETTINGS} settings, or one with a value of more than {LONGEST_VALUE} bytes."
+            )));
+        }
+        self.settings.push((name.to_owned(), value.to_owned()));
+        Ok(())
+    }
+
+    fn role(&mut self, value: &str) -> Result<(), Refusal> {
+        if self.roles.len() >= MOST_ROLES {
+            return Err(malformed(format!("The address has more than {MOST_ROLES} roles.")));
+        }
+        if named("role", Some(value.to_owned()), |c| !c.is_control())?.is_none() {
+            return Err(malformed("The address parameter `role` holds no name.".to_owned()));
+        }
+        self.roles.push(value.to_owned());
         Ok(())
     }
 
@@ -271,7 +324,7 @@ mod tests {
     fn what_drivers_send_by_themselves_is_understood() {
         let address = Address::read(Some("session_id=a&query_id=b&wait_end_of_query=1&date_time_input_format=best_effort"), false).unwrap();
         assert_eq!(address.ignored(), ["session_id", "query_id", "wait_end_of_query"]);
-        assert_eq!(address.settings(), [("date_time_input_format", "best_effort")]);
+        assert_eq!(address.settings(), [("date_time_input_format".to_owned(), "best_effort".to_owned())]);
     }
 
     #[test]
@@ -288,10 +341,15 @@ mod tests {
             ("query=%00", Reason::MalformedParameter),
             ("=1", Reason::ParameterNotAllowed),
             ("Session_id=1", Reason::ParameterNotAllowed),
-            ("date_time_input_format=%27", Reason::MalformedParameter),
             ("cast_string_to_dynamic_use_inference=1&cast_string_to_dynamic_use_inference=0", Reason::MalformedParameter),
             ("compress=1", Reason::ParameterNotAllowed),
             ("query=1;max_threads=1&readonly=0", Reason::ParameterNotAllowed),
+            ("max_threads=1&max_threads=1", Reason::MalformedParameter),
+            ("Max_threads=1", Reason::ParameterNotAllowed),
+            ("SQL_tenant=1", Reason::ParameterNotAllowed),
+            ("max_threads%20=1", Reason::ParameterNotAllowed),
+            ("role=", Reason::MalformedParameter),
+            ("Role=a", Reason::ParameterNotAllowed),
             ("select=1", Reason::ParameterNotAllowed),
             ("default_format=../x", Reason::MalformedParameter),
             ("database=a%0ab", Reason::MalformedParameter),

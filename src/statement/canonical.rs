@@ -44,6 +44,13 @@ pub(super) fn piece(text: &str, tokens: &[Token]) -> String {
     writer.out
 }
 
+/// A text as a literal, with escapes that every ClickHouse reads alike.
+pub fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    quote(&mut out, '\'', text.as_bytes(), 0);
+    out
+}
+
 struct Writer<'a> {
     text: &'a str,
     out: String,

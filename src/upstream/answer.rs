@@ -1,5 +1,6 @@
 //! ClickHouse's answer: known headers, and frames as they come. A broken one breaks the caller's too.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
@@ -49,7 +50,7 @@ pub struct Answer {
     /// The query's id in ClickHouse.
     pub query_id: Option<String>,
     /// Parameters of the caller that were not sent on.
-    pub ignored: Vec<&'static str>,
+    pub ignored: Vec<Cow<'static, str>>,
     /// `X-ClickHouse-Summary`, where it was sent.
     pub summary: Option<serde_json::Value>,
 }
@@ -60,7 +61,7 @@ impl Answer {
         connection: Connection,
         node: Arc<Node>,
         id: &RequestId,
-        ignored: Vec<&'static str>,
+        ignored: Vec<Cow<'static, str>>,
     ) -> Result<Self, Refusal> {
         let (head, body) = response.into_parts();
         let code = code_in_header(&head.headers);

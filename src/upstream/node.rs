@@ -10,6 +10,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::SendRequest;
@@ -26,8 +27,8 @@ use crate::statement::{Cut, Data, Effect, Turn};
 /// Most connections that wait for work.
 const MOST_IDLE: usize = 256;
 
-/// Longest answer about settings.
-const LONGEST_SETTINGS: usize = 64 * 1024;
+/// Longest answer about settings: all that 26.9 has are a fifth of it.
+const LONGEST_SETTINGS: usize = 1024 * 1024;
 
 /// For a connection to notice that its answer has ended.
 const NOTICE: Duration = Duration::from_secs(1);
@@ -199,7 +200,22 @@ impl Connection {
         if let Some(known) = self.known.get(&user.config.name) {
             return Ok(Arc::clone(known));
         }
-        let request = outgoing::ask_settings(user, node)?;
+        let (mut code, mut body) = self.ask_settings(user, node, false).await?;
+        if code == Some(settings::UNKNOWN_COLUMN) {
+            (code, body) = self.ask_settings(user, node, true).await?;
+        }
+        if code.is_some() {
+            return Err(settings::failed(code, &body));
+        }
+        let known = user.known(&body)?;
+        user.settings_known(&known, node);
+        self.known.insert(user.config.name.clone(), Arc::clone(&known));
+        Ok(known)
+    }
+
+    /// ClickHouse's code where it answered with an error, and the body.
+    async fn ask_settings(&mut self, user: &User, node: &Node, old: bool) -> Result<(Option<u16>, Bytes), Failure> {
+        let request = outgoing::ask_settings(user, node, old)?;
         let response = self.exchange(request, SETTINGS_TIMEOUT).await?;
         let status = response.status();
         let code = answer::code_in_header(response.headers());
@@ -209,13 +225,10 @@ impl Connection {
             Ok(Err(error)) => return Err(Failure::new(Reason::UpstreamBroken, "ClickHouse's answer about its settings broke off.").because(error)),
             Err(_elapsed) => return Err(Failure::new(Reason::UpstreamTimeout, "ClickHouse did not answer about its settings in time.")),
         };
-        if !status.is_success() || code.is_some() {
-            return Err(settings::failed(code.or_else(|| answer::code_in_text(&body)), &body));
+        match status.is_success() && code.is_none() {
+            true => Ok((None, body)),
+            false => Ok((code.or_else(|| answer::code_in_text(&body)).or(Some(0)), body)),
         }
-        let known = Arc::new(Known::read(&body)?);
-        user.settings_known(&known, node);
-        self.known.insert(user.config.name.clone(), Arc::clone(&known));
-        Ok(known)
     }
 }
 

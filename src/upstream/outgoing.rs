@@ -1,5 +1,6 @@
 //! The outgoing request, built from nothing: a permit, the canonical text, the mapped credential, known parameters.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,7 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::form::Form;
 use super::node::{Failure, Node};
-use super::{Outgoing, User, settings};
+use super::{Outgoing, User};
 use crate::policy::Permitted;
 use crate::record::RequestId;
 use crate::refusal::{Reason, Refusal};
@@ -96,14 +97,16 @@ pub(super) fn build(
     id: &RequestId,
     user: &User,
     node: &Node,
-    settings: &[(&str, String)],
+    settings: &[(&str, Cow<'_, str>)],
 ) -> Result<Outgoing, Refusal> {
     let understood = permitted.understood();
     let mut parameters = vec![("database", permitted.permit().database()), ("query_id", id.as_str())];
     if let Some(format) = understood.address().default_format() {
         parameters.push(("default_format", format));
     }
-    parameters.extend(settings.iter().map(|(name, value)| (*name, value.as_str())));
+    parameters.extend(permitted.permit().roles().iter().map(|role| ("role", role.as_str())));
+    parameters.extend(permitted.permit().quota_key().map(|key| ("quota_key", key)));
+    parameters.extend(settings.iter().map(|(name, value)| (*name, value.as_ref())));
     let values = values(permitted);
     let canonical = || Bytes::copy_from_slice(understood.statement().canonical().as_bytes());
     let long = values.iter().map(|(_, value)| value.len()).sum::<usize>() > LONG_VALUES;
@@ -145,9 +148,39 @@ fn coded(user: &User, node: &Node, address: String, data: Box<Data>) -> Result<O
     Ok(request)
 }
 
+/// A request as it would be sent, for people.
+pub struct Preview {
+    /// Method and address.
+    pub line: String,
+    /// Header fields; of the credential only that it is there.
+    pub headers: Vec<(String, String)>,
+    /// What follows them.
+    pub body: String,
+    /// What the caller asks for and is not sent on.
+    pub ignored: Vec<Cow<'static, str>>,
+}
+
+impl Preview {
+    pub(super) fn of(request: Outgoing, id: &RequestId, ignored: Vec<Cow<'static, str>>) -> Self {
+        let (head, body) = request.into_parts();
+        let named = |text: &str| text.replace(id.as_str(), "REQUEST-ID");
+        let value = |value: &HeaderValue| if value.is_sensitive() { "(secret)".to_owned() } else { named(value.to_str().unwrap_or_default()) };
+        let body = match body {
+            OutgoingBody::Whole(pieces) => pieces.iter().map(|piece| String::from_utf8_lossy(piece).into_owned()).collect(),
+            OutgoingBody::Data(head, _) => String::from_utf8_lossy(&head).into_owned(),
+        };
+        Self {
+            line: format!("{} {}", head.method, named(&head.uri.to_string())),
+            headers: head.headers.iter().map(|(name, text)| (name.to_string(), value(text))).collect(),
+            body: named(&body),
+            ignored,
+        }
+    }
+}
+
 /// The question for the settings that the server has for this user.
-pub(super) fn ask_settings(user: &User, node: &Node) -> Result<Outgoing, Failure> {
-    let question = OutgoingBody::Whole(VecDeque::from([Bytes::from(settings::question())]));
+pub(super) fn ask_settings(user: &User, node: &Node, old: bool) -> Result<Outgoing, Failure> {
+    let question = OutgoingBody::Whole(VecDeque::from([Bytes::from(user.question.text(old))]));
     request(user, node, "/?database=default".to_owned(), TEXT, question)
         .map_err(|error| Failure::new(Reason::Internal, "The request to ClickHouse cannot be built.").because(error))
 }
@@ -162,8 +195,7 @@ fn address(parameters: &[(&str, &str)]) -> Result<String, Refusal> {
         target.extend(utf8_percent_encode(value, ENCODED));
     }
     if target.len() > LONGEST_ADDRESS {
-        let says =
-            "The values of the statement's parameters, or the head of an INSERT with compressed data, are too long; send the head in the body.";
+        let says = "The values of the statement's parameters and settings, or the head of an INSERT with compressed data, are too long; send the head in the body.";
         return Err(Refusal::new(Reason::StatementTooLong, says));
     }
     Ok(target)

@@ -3,7 +3,8 @@
 //! A server that does not know a setting refuses the whole query (115), so each goes only to a server whose
 //! `system.settings` has it. One that protects is left out only where the feature that it closes is missing too.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use serde::Deserialize;
@@ -11,10 +12,10 @@ use serde_json::json;
 
 use super::User;
 use super::node::{Failure, Node};
-use crate::policy::Permitted;
+use crate::policy::{Permitted, Sent, Why};
 use crate::record::RequestId;
 use crate::refusal::{Reason, Refusal};
-use crate::statement::{Effect, SETTINGS};
+use crate::statement::{Effect, quoted};
 
 /// Which statements a setting goes with.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,12 +56,34 @@ const CANCEL: &str = "cancel_http_readonly_queries_on_client_close";
 /// Tells `system.query_log` who it was.
 const LOG_COMMENT: &str = "log_comment";
 
-/// The question for what a server has, as one statement.
-pub(super) fn question() -> String {
-    let names = CLOSING.iter().map(|closing| closing.name).chain(SETTINGS.iter().map(|(name, _)| *name)).chain([LOG_COMMENT, CANCEL]);
-    let names: Vec<String> = names.map(|name| format!("'{name}'")).collect();
-    format!("SELECT * FROM system.settings WHERE name IN ({}) FORMAT JSONEachRow", names.join(", "))
+/// The question for what a server has of what may be sent, as one statement.
+pub(super) struct Question {
+    names: String,
 }
+
+impl Question {
+    /// For Keyhouse's own settings and these.
+    pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        let names: BTreeSet<&str> = CLOSING.iter().map(|closing| closing.name).chain([LOG_COMMENT, CANCEL]).chain(names).collect();
+        let names: Vec<String> = names.into_iter().map(quoted).collect();
+        Self { names: names.join(",") }
+    }
+
+    /// What a server tells that has all of them and lets them be changed.
+    pub(super) fn all_known(&self) -> Known {
+        let names = self.names.split(',').map(|name| name.trim_matches('\'').to_owned());
+        Known(names.map(|name| (name.clone(), Row { name, value: String::new(), readonly: 0 })).collect())
+    }
+
+    /// The statement; servers before 19 have no column for whether a setting may be changed.
+    pub(super) fn text(&self, old: bool) -> String {
+        let columns = if old { "name, value" } else { "name, value, readonly" };
+        format!("SELECT {columns} FROM system.settings WHERE name IN ({}) FORMAT JSONEachRow", self.names)
+    }
+}
+
+/// UNKNOWN_IDENTIFIER: the server does not have a column.
+pub(super) const UNKNOWN_COLUMN: u16 = 47;
 
 /// What a server told of one setting. Old servers do not say whether it may be changed.
 #[derive(Deserialize)]
@@ -72,10 +95,10 @@ struct Row {
 }
 
 /// Settings for one statement.
-pub(super) struct Wanted {
-    pub(super) settings: Vec<(&'static str, String)>,
+pub(super) struct Wanted<'a> {
+    pub(super) settings: Vec<(&'a str, Cow<'a, str>)>,
     /// Parameters of the caller that are not sent on.
-    pub(super) ignored: Vec<&'static str>,
+    pub(super) ignored: Vec<Cow<'static, str>>,
 }
 
 /// What a server told of the settings that Keyhouse sends, for one user.
@@ -97,21 +120,24 @@ impl Known {
     ///
     /// # Errors
     /// 502 `upstream-settings` where one that protects cannot be sent and does not hold already.
-    pub(super) fn wanted(&self, permitted: &Permitted, id: &RequestId, user: &User, node: &Node) -> Result<Wanted, Refusal> {
+    pub(super) fn wanted<'a>(&self, permitted: &'a Permitted, id: &RequestId, user: &User, node: &Node) -> Result<Wanted<'a>, Refusal> {
         let understood = permitted.understood();
         let effect = understood.statement().effect();
-        let mut wanted = Wanted { settings: Vec::new(), ignored: understood.address().ignored().to_vec() };
-        for (name, value) in understood.address().settings() {
-            match self.may_change(name) {
-                true => wanted.settings.push((name, (*value).to_owned())),
-                false => wanted.ignored.push(name),
+        let ignored = understood.address().ignored().iter().map(|name| Cow::Borrowed(*name)).collect();
+        let mut wanted = Wanted { settings: Vec::new(), ignored };
+        for sent in permitted.permit().settings() {
+            match self.how(sent) {
+                How::Send => wanted.settings.push((&sent.name, Cow::Borrowed(&sent.value))),
+                How::Holds => {}
+                How::Ignore => wanted.ignored.push(Cow::Owned(sent.name.clone())),
+                How::Refuse => return Err(cannot_be_set(&sent.name, &sent.value, user, node)),
             }
         }
         if self.may_change(LOG_COMMENT) {
-            wanted.settings.push((LOG_COMMENT, log_comment(permitted, id)));
+            wanted.settings.push((LOG_COMMENT, Cow::Owned(log_comment(permitted, id))));
         }
         if effect == Effect::Read && self.may_change(CANCEL) {
-            wanted.settings.push((CANCEL, "1".to_owned()));
+            wanted.settings.push((CANCEL, Cow::Borrowed("1")));
         }
         for closing in &CLOSING {
             let goes_along = match closing.with {
@@ -119,8 +145,8 @@ impl Known {
                 With::Reads => effect == Effect::Read,
                 With::Inserts => effect == Effect::Insert && !understood.statement().values_are_expressions(),
             };
-            if goes_along && self.must_be_sent(closing).ok_or_else(|| cannot_be_set(closing, user, node))? {
-                wanted.settings.push((closing.name, closing.value.to_owned()));
+            if goes_along && self.must_be_sent(closing).ok_or_else(|| cannot_be_set(closing.name, closing.value, user, node))? {
+                wanted.settings.push((closing.name, Cow::Borrowed(closing.value)));
             }
         }
         Ok(wanted)
@@ -132,6 +158,19 @@ impl Known {
             None => closing.came_with_the_feature.then_some(false),
             Some(row) if row.value == closing.value || (closing.name == READONLY && self.is_readonly()) => Some(false),
             Some(_) => self.may_change(closing.name).then_some(true),
+        }
+    }
+
+    /// What is done with a setting of the rule's or the caller's.
+    fn how(&self, sent: &Sent) -> How {
+        let row = self.0.get(&sent.name);
+        let if_it_may = |or| if self.may_change(&sent.name) { How::Send } else { or };
+        match (sent.why, row) {
+            (Why::Custom, _) => How::Send,
+            (_, Some(row)) if row.value == sent.value => How::Holds,
+            (Why::Asked, _) => if_it_may(How::Ignore),
+            (Why::Capped, Some(row)) if is_no_more(&row.value, &sent.value) => How::Holds,
+            (Why::Held | Why::Capped, _) => if_it_may(How::Refuse),
         }
     }
 
@@ -160,11 +199,25 @@ impl User {
     }
 }
 
-fn cannot_be_set(closing: &Closing, user: &User, node: &Node) -> Refusal {
-    Refusal::new(Reason::UpstreamSettings, "A setting that must protect this statement cannot be set in ClickHouse. Tell those who run Keyhouse.")
+/// What is done with a setting.
+enum How {
+    Send,
+    /// The server has it so, or holds the caller to less.
+    Holds,
+    Ignore,
+    Refuse,
+}
+
+/// Whether a limit that the server has is one, and no more than this.
+fn is_no_more(has: &str, most: &str) -> bool {
+    matches!((has.parse::<f64>(), most.parse::<f64>()), (Ok(has), Ok(most)) if has > 0.0 && has <= most)
+}
+
+fn cannot_be_set(name: &str, value: &str, user: &User, node: &Node) -> Refusal {
+    Refusal::new(Reason::UpstreamSettings, "A setting that must hold for this statement cannot be set in ClickHouse. Tell those who run Keyhouse.")
         .because(format!(
-            "node {node}, user {}: `{}` must be {}; set it so in the user's profile, or let the user change it",
-            user.config.name, closing.name, closing.value
+            "node {node}, user {}: `{name}` must be {value}; set it so in the user's profile, or let the user change it",
+            user.config.name
         ))
 }
 
@@ -221,6 +274,40 @@ mod tests {
         let good = known("{\"name\":\"readonly\",\"value\":\"2\"}\n{\"name\":\"dialect\",\"value\":\"clickhouse\",\"readonly\":1}");
         assert_eq!(sent(&good, "dialect"), Some(false));
         assert_eq!(sent(&good, READONLY), Some(false));
+    }
+
+    #[test]
+    fn what_the_rule_holds_to_is_sent_or_holds_already_or_refuses() {
+        let known = known(concat!(
+            "{\"name\":\"readonly\",\"value\":\"0\",\"readonly\":0}\n",
+            "{\"name\":\"max_execution_time\",\"value\":\"30\",\"readonly\":0}\n",
+            "{\"name\":\"max_result_rows\",\"value\":\"0\",\"readonly\":0}\n",
+            "{\"name\":\"max_threads\",\"value\":\"8\",\"readonly\":1}\n",
+            "{\"name\":\"extremes\",\"value\":\"1\",\"readonly\":1}",
+        ));
+        for (name, value, why, is) in [
+            ("max_execution_time", "60", Why::Capped, "holds"),
+            ("max_execution_time", "30", Why::Capped, "holds"),
+            ("max_execution_time", "20", Why::Capped, "sent"),
+            ("max_result_rows", "20", Why::Capped, "sent"),
+            ("max_threads", "8", Why::Held, "holds"),
+            ("max_threads", "4", Why::Held, "refused"),
+            ("max_threads", "4", Why::Capped, "refused"),
+            ("max_threads", "4", Why::Asked, "ignored"),
+            ("extremes", "1", Why::Asked, "holds"),
+            ("missing", "1", Why::Asked, "ignored"),
+            ("missing", "1", Why::Held, "refused"),
+            ("missing", "1", Why::Capped, "refused"),
+            ("SQL_x", "1", Why::Custom, "sent"),
+        ] {
+            let how = match known.how(&Sent { name: name.to_owned(), value: value.to_owned(), why }) {
+                How::Send => "sent",
+                How::Holds => "holds",
+                How::Ignore => "ignored",
+                How::Refuse => "refused",
+            };
+            assert_eq!(how, is, "{name} {value} {why:?}");
+        }
     }
 
     #[test]

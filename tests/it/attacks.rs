@@ -22,10 +22,12 @@ const RULES: &str = r#"rules:
     whom: {groups: [analysts]}
     act_as: analyst
     allow: [{effects: [read], tables: ["default.events"]}]
+    system: none
   - name: engineers
     whom: {groups: [engineers]}
     act_as: writer
     allow: [{effects: [read, insert], tables: ["default.events"]}]
+    system: none
   - name: clients
     whom: {groups: [clients]}
     act_as: analyst
@@ -529,8 +531,8 @@ const SETTINGS_BESIDE: &[ByAddress<'_>] = &[
     (83, "/?order=(select s from sec.secret)", "SELECT 1", 400, "parameter-not-allowed", "order"),
     (83, "/?sort=(select s from sec.secret)", "SELECT 1", 400, "parameter-not-allowed", "sort"),
     (83, "/?page=(select id from sec.secret)", "SELECT 1", 400, "parameter-not-allowed", "page"),
-    (83, "/?limit=(select id from sec.secret)", "SELECT 1", 400, "parameter-not-allowed", "limit"),
-    (83, "/?offset=1", "SELECT 1", 400, "parameter-not-allowed", "offset"),
+    (83, "/?limit=(select id from sec.secret)", "SELECT 1", 403, "setting-not-allowed", "limit"),
+    (83, "/?offset=1+1", "SELECT 1", 403, "setting-not-allowed", "offset"),
     (85, "/?implicit_table_at_top_level=sec.secret", "SELECT s", 400, "parameter-not-allowed", "implicit_table_at_top_level"),
     (
         86,
@@ -574,7 +576,7 @@ const SETTINGS_BESIDE: &[ByAddress<'_>] = &[
     (93, "/?select%20=(select s from sec.secret)", "SELECT 1", 400, "parameter-not-allowed", "select"),
     (93, "/?%20select=1", "SELECT 1", 400, "parameter-not-allowed", "select"),
     (93, "/?+select=1", "SELECT 1", 400, "parameter-not-allowed", "select"),
-    (93, "/?max_threads=1&select=(select s from sec.secret)", "SELECT 1", 400, "parameter-not-allowed", "max_threads"),
+    (93, "/?max_threads=1&select=(select s from sec.secret)", "SELECT 1", 400, "parameter-not-allowed", "select"),
     (93, "/?default_format=TSV&select=(select s from sec.secret)", "SELECT 1", 400, "parameter-not-allowed", "select"),
     (93, "/?%EF%BB%BFselect=1", "SELECT 1", 400, "parameter-not-allowed", "select"),
     (93, "/?SELECT=1", "SELECT 1", 400, "parameter-not-allowed", "SELECT"),
@@ -720,7 +722,7 @@ const OUTLIVING: &[ByAddress<'_>] = &[
     (127, "/?input_format_record_errors_file_path=x", "SELECT 1", 400, "parameter-not-allowed", "input_format_record_errors_file_path"),
     (124, "/?format_template_row=../../x", "SELECT 1 FORMAT Template", 400, "parameter-not-allowed", "format_template_row"),
     (128, "/?run_query_in_background=1", "SELECT 1", 400, "parameter-not-allowed", "run_query_in_background"),
-    (128, "/?async_insert=1&wait_for_async_insert=0", "SELECT 1", 400, "parameter-not-allowed", "async_insert"),
+    (128, "/?async_insert=1&wait_for_async_insert=0", "SELECT 1", 403, "setting-not-allowed", "async_insert"),
 ];
 
 /// 114 to 126, 149 to 155: what one who may insert into one table may not do.

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Where the lists are, as messages name it.
-const ROOM: &str = "src/policy/catalog";
+const ROOM: &str = "src/catalog";
 
 #[derive(Default)]
 struct List {

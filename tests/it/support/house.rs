@@ -40,6 +40,7 @@ const RULES: &str = r#"rules:
       - effects: [read]
         tables: ["default.*", "sales.*", "system.one", "system.numbers"]
         deny: ["sales.salaries"]
+    system: none
     message: Ask the data platform team.
   - name: engineers
     whom: {groups: [engineers]}

@@ -259,7 +259,7 @@ fn copies(heard: Vec<&Heard>) -> Vec<Heard> {
     heard.into_iter().cloned().collect()
 }
 
-const QUESTION: &str = "SELECT * FROM system.settings WHERE name IN (";
+const QUESTION: &str = "SELECT name, value, readonly FROM system.settings WHERE name IN (";
 
 fn usual_settings() -> Vec<Value> {
     vec![

@@ -423,7 +423,7 @@ async fn who_waits_for_a_go_ahead_is_told_a_no_instead() {
         ("analysts", behind_the_head(), "403"),
         ("engineers", Raw::post("/?query=INSERT INTO hidden FORMAT TabSeparated"), "403"),
         ("engineers", Raw::post("/?query=INSERT INTO sec.secret FORMAT TabSeparated"), "403"),
-        ("engineers", Raw::post("/?query=INSERT INTO log FORMAT TabSeparated&x=1"), "400"),
+        ("engineers", Raw::post("/?query=INSERT INTO log FORMAT TabSeparated&x=1"), "403"),
         ("engineers", Raw::post("/x"), "404"),
         ("nobody", behind_the_head(), "403"),
     ] {

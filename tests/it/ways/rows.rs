@@ -539,7 +539,10 @@ fn lengths() -> Vec<Way> {
     ways.push(refused(31, Raw::post("/").body([&longest[..], b" "].concat()), 413, "statement-too-long", "262144"));
     // The line feed between the two counts.
     ways.push(refused(31, Raw::post("/?query=%20").body(&longest[1..]), 413, "statement-too-long", "262144"));
-    for name in ["max_query_size=10", "max_query_size=0", "max_ast_depth=1", "dialect=kusto", "max_parser_depth=1", "implicit_select=1"] {
+    for name in ["max_ast_depth=1", "max_parser_depth=1"] {
+        ways.push(refused(31, Raw::post(&format!("/?{name}")).body(PUB), 403, "setting-not-allowed", name.split('=').next().unwrap()));
+    }
+    for name in ["max_query_size=10", "max_query_size=0", "dialect=kusto", "implicit_select=1"] {
         ways.push(refused(31, Raw::post(&format!("/?{name}")).body(PUB), 400, "parameter-not-allowed", name.split('=').next().unwrap()));
     }
     ways.push(not_http(31, Raw::post(&format!("/?query=SELECT '{}'", "x".repeat(40_000))).body(""), 431));
@@ -679,12 +682,12 @@ fn targets() -> Vec<Way> {
         "http_allow_filters_as_unrecognized_url_parameters=1",
         "throwIf((SELECT s FROM sec.secret)!='x')>0",
         "f(x)>3",
-        "a=2",
         "select=1",
         "filter=1",
     ] {
         ways.push(refused(40, Raw::get(&format!("/?query=SELECT a FROM pub&{name}")), 400, "parameter-not-allowed", "is not passed on"));
     }
+    ways.push(refused(40, Raw::get("/?query=SELECT a FROM pub&a=2"), 403, "setting-not-allowed", "`a`"));
     for method in ["PUT", "POST", "PATCH"] {
         ways.push(unknown(41, Raw::by(method, "/default/pub.CSV").body("9,x\n")));
     }

@@ -171,8 +171,8 @@ fn descriptions() -> Vec<Way> {
     ways.push(refused(
         22,
         Raw::post(&format!("/?query={sql}&t_format=Values&t_structure=s String")).body(""),
-        400,
-        "parameter-not-allowed",
+        403,
+        "setting-not-allowed",
         "`t_format`",
     ));
     for head in [

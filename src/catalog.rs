@@ -106,8 +106,7 @@ static SETTINGS: LazyLock<HashMap<&str, Setting>> = LazyLock::new(|| {
 
 /// What a format needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(test), allow(dead_code, reason = "for rules that name formats"))]
-pub(super) enum Format {
+pub enum Format {
     /// Nothing but the data.
     Base,
     /// A file of the server, a registry, or the connection of another protocol.
@@ -118,7 +117,7 @@ pub(super) enum Format {
 
 /// What a setting is to a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Setting {
+pub enum Setting {
     /// Harmless: no rule has to name it.
     Base,
     /// How many rows are wanted: harmless where its value is a plain number.
@@ -147,7 +146,7 @@ fn formats<const N: usize>(lists: [(Format, &'static str); N]) -> HashMap<String
 ///
 /// ClickHouse compares some names with case and some without; that a name differs only by case from a known one makes it
 /// unknown there, never harmful. Aggregate functions outside of the base are known without combinators alone.
-pub(super) fn function_class(name: &str) -> Option<&'static str> {
+pub fn function_class(name: &str) -> Option<&'static str> {
     let name = name.to_lowercase();
     FUNCTIONS.get(&name).copied().or_else(|| is_combined(&name, MOST_COMBINATORS).then_some(AGGREGATES.0))
 }
@@ -161,47 +160,53 @@ fn is_combined(name: &str, combinators: u8) -> bool {
 }
 
 /// Whether the function computes on its arguments alone, or is asked by every driver that connects.
-pub(super) fn is_base_function(name: &str) -> bool {
+pub fn is_base_function(name: &str) -> bool {
     function_class(name).is_some_and(|class| BASE_FUNCTIONS.iter().any(|(base, _)| *base == class))
 }
 
 /// Classes of functions that are not the base.
-#[cfg_attr(not(test), allow(dead_code, reason = "for rules that name classes"))]
-pub(super) fn function_classes() -> impl Iterator<Item = &'static str> {
-    OTHER_FUNCTIONS.into_iter().map(|(class, _)| class)
+pub fn function_classes() -> Vec<&'static str> {
+    OTHER_FUNCTIONS.into_iter().map(|(class, _)| class).collect()
 }
 
 /// The class of a table function; nothing where it is unknown. A name in another case or with a dot is a view's for ClickHouse.
-pub(super) fn table_function_class(name: &str) -> Option<&'static str> {
+pub fn table_function_class(name: &str) -> Option<&'static str> {
     TABLE_FUNCTIONS.get(name).copied()
 }
 
 /// Whether the table function reaches nothing.
-pub(super) fn is_base_table_function(name: &str) -> bool {
+pub fn is_base_table_function(name: &str) -> bool {
     table_function_class(name) == Some(BASE_TABLE_FUNCTIONS.0)
 }
 
 /// Classes of table functions that are not the base.
-#[cfg_attr(not(test), allow(dead_code, reason = "for rules that name classes"))]
-pub(super) fn table_function_classes() -> impl Iterator<Item = &'static str> {
-    OTHER_TABLE_FUNCTIONS.into_iter().map(|(class, _)| class)
+pub fn table_function_classes() -> Vec<&'static str> {
+    OTHER_TABLE_FUNCTIONS.into_iter().map(|(class, _)| class).collect()
 }
 
 /// What a format of answers needs; nothing where it is unknown or none of answers.
-#[cfg_attr(not(test), allow(dead_code, reason = "for rules that name formats"))]
-pub(super) fn output_format(name: &str) -> Option<Format> {
+pub fn output_format(name: &str) -> Option<Format> {
     OUTPUT_FORMATS.get(&name.to_lowercase()).copied()
 }
 
 /// What a format of data needs; nothing where it is unknown or none of data.
-#[cfg_attr(not(test), allow(dead_code, reason = "for rules that name formats"))]
-pub(super) fn input_format(name: &str) -> Option<Format> {
+pub fn input_format(name: &str) -> Option<Format> {
     INPUT_FORMATS.get(&name.to_lowercase()).copied()
 }
 
 /// What the setting of exactly this name is.
-pub(super) fn setting(name: &str) -> Setting {
+pub fn setting(name: &str) -> Setting {
     SETTINGS.get(name).copied().unwrap_or(Setting::Unknown)
+}
+
+/// Every setting of 26.9, in no order.
+pub fn settings() -> impl Iterator<Item = &'static str> {
+    SETTINGS.keys().copied()
+}
+
+/// Whether it could name a setting of ClickHouse's own: they have no capitals.
+pub fn is_setting_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 #[cfg(test)]
@@ -271,11 +276,11 @@ mod tests {
         ] {
             assert!(function_class(call) == Some(class) && !is_base_function(call), "{call}");
         }
-        let classes: Vec<_> = table_function_classes().collect();
+        let classes = table_function_classes();
         for (name, class) in [("values", "data"), ("merge", "tables"), ("remote", "servers"), ("url", "outside"), ("file", "outside")] {
             assert!(table_function_class(name) == Some(class) && classes.contains(&class), "{name}");
         }
-        assert!(function_classes().all(|class| !BASE_FUNCTIONS.iter().any(|(base, _)| *base == class)));
+        assert!(function_classes().iter().all(|class| !BASE_FUNCTIONS.iter().any(|(base, _)| base == class)));
     }
 
     #[test]

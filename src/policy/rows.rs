@@ -1,0 +1,197 @@
+//! Which rows of a table a rule's callers see: the light form, `additional_table_filters`, and what reads around it.
+//!
+//! The strong form is a ROW POLICY of ClickHouse over `session_settings`. A filter that comes with the query holds only where the
+//! table is read in the plain way: everything else that could read it is refused under a rule that has one.
+
+use std::collections::BTreeMap;
+
+use super::base;
+use super::template::Template;
+use crate::catalog;
+use crate::config::Problems;
+use crate::identity::Caller;
+use crate::refusal::{Reason, Refusal};
+use crate::statement::{self, Clause, Effect, Name, Parameters, Statement, Via, quoted};
+
+/// The setting of ClickHouse that carries them.
+pub(super) const SETTING: &str = "additional_table_filters";
+
+/// Filters of a rule.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    filters: BTreeMap<Name, Template>,
+}
+
+/// Statements that read a table in the plain way, or tell its columns, by their names in ClickHouse's tree.
+const PLAIN_KINDS: [&str; 9] = [
+    "SelectWithUnionQuery",
+    "InsertQuery",
+    "DescribeQuery",
+    "ExistsTableQuery",
+    "ExistsViewQuery",
+    "ExistsDatabaseQuery",
+    "ShowTables",
+    "ShowColumns",
+    "ShowCreateTableQuery",
+];
+
+impl Rows {
+    /// Checks what is written at this place of a policy file.
+    pub(super) fn check(written: BTreeMap<String, String>, place: &str, problems: &mut Problems) -> Self {
+        let mut filters = BTreeMap::new();
+        for (key, text) in written {
+            let place = format!("{place}.{key}");
+            let Some(name) = plain_table(&key) else {
+                problems.add(&place, "is no table that a filter can name; write database.table, of letters, digits and `_`");
+                continue;
+            };
+            match Template::read(&text) {
+                Ok(template) => match expression(&template.example()) {
+                    Ok(()) => drop(filters.insert(name, template)),
+                    Err(says) => problems.add(&place, says),
+                },
+                Err(says) => problems.add(&place, says),
+            }
+        }
+        Self { filters }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.filters.is_empty()
+    }
+
+    /// The claims that have to be kept for them.
+    pub(super) fn claims(&self) -> impl Iterator<Item = &str> {
+        self.filters.values().flat_map(Template::claims)
+    }
+
+    /// The value of [`SETTING`] for this caller.
+    ///
+    /// # Errors
+    /// 403 where a value of the caller's is missing, empty or of another form.
+    pub(super) fn filters(&self, caller: &Caller) -> Result<String, Refusal> {
+        let mut pairs = Vec::new();
+        for (name, template) in &self.filters {
+            pairs.push(format!("{}:{}", quoted(&name.to_string()), quoted(&format!("({})", template.sql(caller)?))));
+        }
+        Ok(format!("{{{}}}", pairs.join(",")))
+    }
+
+    /// Refuses what could read a table around its filter.
+    ///
+    /// # Errors
+    /// 403 with what could.
+    pub(super) fn hold(&self, statement: &Statement, current: &str) -> Result<(), Refusal> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let reach = statement.reach();
+        let refuse = |what: &str| {
+            let says = format!("The rule filters rows, and {what} could read around its filters; write it without.");
+            Err(Refusal::new(Reason::RowFilter, says))
+        };
+        if !PLAIN_KINDS.contains(&statement.kind()) {
+            return refuse(&format!("a statement of this kind ({})", statement.kind()));
+        }
+        if let Some(clause) = reach.clauses.iter().find(|clause| closes(**clause)) {
+            return refuse(clause.word());
+        }
+        let reads_tables = |function: &&String| !matches!(catalog::table_function_class(function), Some("numbers" | "data"));
+        if let Some(function) = reach.table_functions.iter().find(reads_tables) {
+            return refuse(&format!("the table function `{}`", function.escape_debug()));
+        }
+        let filtered = |name: &Name| {
+            let database = name.database.as_deref().unwrap_or(current);
+            self.filters.keys().any(|known| known.table == name.table && known.database.as_deref() == Some(database))
+        };
+        if let Some((name, via)) = reach.also.iter().find(|(name, via)| matches!(via, Via::Table(_) | Via::View(_)) && filtered(name)) {
+            return refuse(&format!("`{}` of {}", via.word(), name.to_string().escape_debug()));
+        }
+        let sized = |name: &&Name| {
+            let database = name.database.as_deref().unwrap_or(current);
+            base::is_of_system(database) && !base::is_plain_table(database, &name.table)
+        };
+        if let Some(name) = reach.tables.iter().find(sized) {
+            return refuse(&format!("{}, which tells sizes,", name.to_string().escape_debug()));
+        }
+        Ok(())
+    }
+}
+
+fn closes(clause: Clause) -> bool {
+    match clause {
+        Clause::Prewhere | Clause::Explain | Clause::InnerSettings | Clause::ShowWhere => true,
+    }
+}
+
+/// `database.table` that needs no quotes: ClickHouse compares the key with the name as it is written without them.
+fn plain_table(text: &str) -> Option<Name> {
+    let part = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    let (database, table) = text.split_once('.')?;
+    (part(database) && part(table)).then(|| Name::of(database, table))
+}
+
+/// Whether a filter is one expression that computes on the table's columns alone.
+fn expression(text: &str) -> Result<(), String> {
+    let read = |sql: String| statement::read(&sql, &Parameters::new());
+    let alone = read(format!("SELECT 1 WHERE {text}")).and_then(|_| read(format!("SELECT 1 WHERE ({text})")));
+    let statement = alone.map_err(|refusal| format!("is no expression: {}", refusal.says()))?;
+    let reach = statement.reach();
+    let nothing = reach.tables.is_empty()
+        && reach.also.is_empty()
+        && reach.targets.is_empty()
+        && reach.table_functions.is_empty()
+        && reach.settings.is_empty()
+        && reach.computed.is_empty()
+        && reach.parameters.is_empty()
+        && statement.effect() == Effect::Read;
+    if !nothing {
+        return Err("reaches more than the table's columns; write an expression over these alone".to_owned());
+    }
+    match reach.functions.iter().find(|function| !catalog::is_base_function(function)) {
+        Some(function) => Err(format!("calls `{function}`, which does not compute on its arguments alone")),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+
+    fn rows(key: &str, text: &str) -> Result<Rows, String> {
+        let mut problems = Problems::default();
+        let rows = Rows::check(BTreeMap::from([(key.to_owned(), text.to_owned())]), "rows", &mut problems);
+        if problems.is_empty() { Ok(rows) } else { Err(problems.to_string()) }
+    }
+
+    #[test]
+    fn a_filter_names_a_plain_table_and_computes_on_its_columns() {
+        for key in ["orders", "sales.", ".orders", "a.b.c", "`a`.b", "a.b-c", "sales.1x", "a. b", "sales.*", "sálés.orders"] {
+            assert!(rows(key, "1").is_err(), "{key}");
+        }
+        for text in [
+            "",
+            "region =",
+            "1) OR (1",
+            "1; DROP TABLE x",
+            "1 SETTINGS max_threads = 1",
+            "1 -- ",
+            "id IN (SELECT id FROM b)",
+            "id IN other",
+            "dictGet('d', 'x', id) = 1",
+            "sleep(1)",
+            "x = {p:String}",
+            "x = {claims.}",
+            "1 FORMAT CSV",
+            "1 UNION ALL SELECT 1",
+        ] {
+            assert!(rows("sales.orders", text).is_err(), "{text}");
+        }
+        for text in ["region IN {claims.regions}", "tenant = {claims.tenant} AND id % 2 = 0", "lower(x) LIKE 'a%'", "has(list, {username})"] {
+            assert!(rows("sales.orders", text).is_ok(), "{text}");
+        }
+    }
+}
