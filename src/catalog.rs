@@ -169,9 +169,18 @@ pub fn function_classes() -> Vec<&'static str> {
     OTHER_FUNCTIONS.into_iter().map(|(class, _)| class).collect()
 }
 
-/// The class of a table function; nothing where it is unknown. A name in another case or with a dot is a view's for ClickHouse.
+/// Table functions that ClickHouse takes in any case.
+const IN_ANY_CASE: [&str; 8] = ["values", "view", "viewIfPermitted", "eval", "format", "filesystem", "python", "arrowstream"];
+
+/// The name of a table function as it stands in the lists, where ClickHouse takes it in any case.
+pub fn table_function_name(name: &str) -> &str {
+    IN_ANY_CASE.iter().copied().find(|known| known.eq_ignore_ascii_case(name)).unwrap_or(name)
+}
+
+/// The class of a table function; nothing where it is unknown. A name with a dot, or in another case where that counts, is a
+/// view's for ClickHouse.
 pub fn table_function_class(name: &str) -> Option<&'static str> {
-    TABLE_FUNCTIONS.get(name).copied()
+    TABLE_FUNCTIONS.get(table_function_name(name)).copied()
 }
 
 /// Whether the table function reaches nothing.

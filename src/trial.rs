@@ -18,7 +18,7 @@ use crate::identity::{Caller, Identified};
 use crate::listen::Arriving;
 use crate::policy::{self, Asking, Choice, Denied, Permitted, Rules};
 use crate::refusal::{Reason, Refusal};
-use crate::statement::{self, Kept, Reader, Seen};
+use crate::statement::{self, Kept, Reader, Seen, Understood};
 
 /// Who asks, from where and when, as it is written.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -157,6 +157,14 @@ pub struct Judged {
     pub result: Result<Permitted, Refusal>,
 }
 
+/// A rule's name, and its file and line.
+fn named(choice: Choice<'_>) -> Option<(String, String)> {
+    match choice {
+        Choice::Rule(rule) => Some((rule.name().to_owned(), rule.place().to_owned())),
+        Choice::Nobody | Choice::NotAvailable => None,
+    }
+}
+
 /// Rules, and what requests may take.
 pub struct Trial<'a> {
     /// The rules.
@@ -168,30 +176,32 @@ pub struct Trial<'a> {
 impl Trial<'_> {
     /// Judges a request as the gate would, whose walk this is from where the caller is known to where ClickHouse is asked.
     pub async fn judge(&self, asker: &Asker, asked: Asked) -> Judged {
-        let Asked { head, body } = asked;
-        if head.uri.path() != "/" {
-            let says = "Statements go to the path `/`; there is nothing else to try.";
-            return Judged { rule: None, statement: None, result: Err(Refusal::new(Reason::UnknownPath, says)) };
-        }
-        let mut identified = Identified::assumed(asker.caller.clone(), asker.from, head, Arriving::of(body));
-        let asked_for = match identified.take_rule() {
-            Ok(rule) => rule,
-            Err(refusal) => return Judged { rule: None, statement: None, result: Err(refusal) },
-        };
-        let asking = Asking { caller: &asker.caller, from: asker.from, now: asker.at, rule: asked_for.as_deref() };
-        let choice = self.rules.choose(&asking);
-        let rule = match choice {
-            Choice::Rule(rule) => Some((rule.name().to_owned(), rule.place().to_owned())),
-            Choice::Nobody | Choice::NotAvailable => None,
-        };
-        let kept = Kept::new();
-        let reader = Reader { kept: &kept, values: choice.values(), form: StatementForm::Digest };
-        let understood = match statement::understand(identified, self.limits, reader, &mut Seen::default()).await {
+        let (choice, understood) = match self.understand(asker, asked).await {
             Ok(understood) => understood,
-            Err(refusal) => return Judged { rule, statement: None, result: Err(refusal) },
+            Err((choice, refusal)) => return Judged { rule: choice.and_then(named), statement: None, result: Err(refusal) },
         };
         let statement = Some((understood.statement().kind(), understood.statement().effect().word()));
         let result = policy::decide(choice, understood).map_err(|Denied { refusal, .. }| refusal);
-        Judged { rule, statement, result }
+        Judged { rule: named(choice), statement, result }
+    }
+
+    /// The rule that would judge a request, and what is to be judged.
+    ///
+    /// # Errors
+    /// Why the request cannot be read, with the rule where it was chosen by then.
+    pub async fn understand(&self, asker: &Asker, asked: Asked) -> Result<(Choice<'_>, Understood), (Option<Choice<'_>>, Refusal)> {
+        let Asked { head, body } = asked;
+        if head.uri.path() != "/" {
+            let says = "Statements go to the path `/`; there is nothing else to try.";
+            return Err((None, Refusal::new(Reason::UnknownPath, says)));
+        }
+        let mut identified = Identified::assumed(asker.caller.clone(), asker.from, head, Arriving::of(body));
+        let asked_for = identified.take_rule().map_err(|refusal| (None, refusal))?;
+        let asking = Asking { caller: &asker.caller, from: asker.from, now: asker.at, rule: asked_for.as_deref() };
+        let choice = self.rules.choose(&asking);
+        let kept = Kept::new();
+        let reader = Reader { kept: &kept, values: choice.values(), form: StatementForm::Digest };
+        let understood = statement::understand(identified, self.limits, reader, &mut Seen::default()).await;
+        understood.map(|understood| (choice, understood)).map_err(|refusal| (Some(choice), refusal))
     }
 }

@@ -49,7 +49,8 @@ impl Calls {
 
     /// Whether a table function is among them.
     pub(super) fn has_table_function(&self, name: &str) -> bool {
-        self.names.contains(name) || catalog::table_function_class(name).is_some_and(|class| self.classes.contains(class))
+        self.names.contains(catalog::table_function_name(name))
+            || catalog::table_function_class(name).is_some_and(|class| self.classes.contains(class))
     }
 }
 

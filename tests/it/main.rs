@@ -37,6 +37,7 @@ mod modern;
 mod oracle;
 mod origin;
 mod presets;
+mod properties;
 mod providers;
 mod readme;
 mod reload;

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::super::lexer::Kind;
 use super::super::reach::{Name, Via};
 use super::cursor::{Cursor, Parsed, Stop, Touch};
+use crate::catalog;
 
 /// The tokens of each argument of a call.
 pub(super) type Arguments = Vec<Range<usize>>;
@@ -102,8 +103,7 @@ pub(super) fn is_table_function(name: &str) -> bool {
 }
 
 fn source(name: &str) -> Option<Source> {
-    const IN_ANY_CASE: [&str; 8] = ["values", "view", "viewIfPermitted", "eval", "format", "filesystem", "python", "arrowstream"];
-    let known = IN_ANY_CASE.iter().copied().find(|known| known.eq_ignore_ascii_case(name)).unwrap_or(name);
+    let known = catalog::table_function_name(name);
     SOURCES.iter().find(|(source, _)| *source == known).map(|(_, source)| *source)
 }
 
