@@ -78,7 +78,7 @@ fn choose(criterion: &mut Criterion) {
 
 /// The whole of the decision on a statement that was understood: its rule, the verdict, the permit.
 fn decide(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let limits = checked::usual_limits();
     let mut group = criterion.benchmark_group("decide");
     for count in [1, 100, 10_000] {

@@ -108,6 +108,7 @@ pub fn decide(choice: Choice<'_>, understood: Understood) -> Result<Permitted, D
 fn permit(rule: &Rule, understood: &Understood) -> Result<Permit, Refusal> {
     let (caller, address) = (understood.caller(), understood.address());
     let database = address.database().unwrap_or(&rule.database).to_owned();
+    never_observed(rule, understood).map_err(|refusal| with_message(rule, refusal))?;
     let verdict = judge(rule, &database, understood).map_err(|refusal| with_message(rule, refusal));
     let observed = match verdict {
         Ok(()) => None,
@@ -116,10 +117,7 @@ fn permit(rule: &Rule, understood: &Understood) -> Result<Permit, Refusal> {
     };
     let mut settings = match observed {
         None => rule.settings.sent(address.settings()),
-        Some(_) => {
-            closed(rule, understood)?;
-            rule.settings.sent_as_asked(address.settings())
-        }
+        Some(_) => rule.settings.sent_as_asked(address.settings()),
     };
     let held = |name: &str, value, why| Sent { name: name.to_owned(), value, why };
     for (name, template) in &rule.session_settings {
@@ -140,10 +138,22 @@ fn permit(rule: &Rule, understood: &Understood) -> Result<Permit, Refusal> {
     })
 }
 
-/// What no observation lets through: settings that nobody may set.
-fn closed(rule: &Rule, understood: &Understood) -> Result<(), Refusal> {
-    let asked = understood.address().settings().iter().map(|(name, _)| name);
-    let mut names = asked.chain(understood.statement().reach().settings.keys());
+/// What no observation lets through: a write that a link could make, another credential than the rule's, and settings that
+/// nobody may set.
+fn never_observed(rule: &Rule, understood: &Understood) -> Result<(), Refusal> {
+    let (statement, address) = (understood.statement(), understood.address());
+    if statement.effect() != Effect::Read && understood.method() != Method::POST {
+        let says = format!("{} carries reads only; send it with POST.", understood.method());
+        return Err(Refusal::new(Reason::WriteByGet, says));
+    }
+    if let Some(role) = address.roles().iter().find(|role| !rule.roles.contains(role)) {
+        let says = format!("Rule `{}` does not have the role `{}`.", rule.name, role.escape_debug());
+        return Err(Refusal::new(Reason::RoleNotAllowed, says));
+    }
+    if !rule.observe {
+        return Ok(());
+    }
+    let mut names = address.settings().iter().map(|(name, _)| name).chain(statement.reach().settings.keys());
     match names.find(|name| settings::is_closed(name) || rule.session_settings.contains_key(*name)) {
         Some(name) => Err(settings::closed(name)),
         None => Ok(()),
@@ -169,19 +179,13 @@ pub struct Denied {
 
 fn judge(rule: &Rule, database: &str, understood: &Understood) -> Result<(), Refusal> {
     let statement = understood.statement();
-    let (effect, reach, address) = (statement.effect(), statement.reach(), understood.address());
+    let (effect, reach) = (statement.effect(), statement.reach());
     let refuse = |reason, says: String| Err(Refusal::new(reason, says));
-    if effect != Effect::Read && understood.method() != Method::POST {
-        return refuse(Reason::WriteByGet, format!("{} carries reads only; send it with POST.", understood.method()));
-    }
     if !rule.allow.iter().any(|entry| entry.effects.contains(&effect)) {
         return refuse(
             Reason::EffectNotAllowed,
             format!("Rule `{}` does not allow `{}`; it allows {}.", rule.name, effect.word(), allowed_effects(rule)),
         );
-    }
-    if let Some(role) = address.roles().iter().find(|role| !rule.roles.contains(role)) {
-        return refuse(Reason::RoleNotAllowed, format!("Rule `{}` does not have the role `{}`.", rule.name, role.escape_debug()));
     }
     if let Some(what) = reach.computed.first().filter(|_| !rule.allow.iter().any(|entry| entry.computed_names)) {
         return refuse(

@@ -211,7 +211,7 @@ impl Address {
         }
         if kind == Setting::Forbidden || RESERVED.contains(&name) || !catalog::is_setting_name(name) {
             let says = format!(
-                "The address parameter `{}` is not passed on; `query`, `database`, `default_format`, `param_...` and settings are that a rule allows.",
+                "The address parameter `{}` is not passed on; `query`, `database`, `default_format`, `param_...` and the settings that a rule allows are.",
                 shown(name)
             );
             return Err(Refusal::new(Reason::ParameterNotAllowed, says));

@@ -28,6 +28,7 @@ mod demo;
 mod diagnosis;
 mod differential;
 mod egress;
+mod explain;
 mod faults;
 mod generated;
 mod identity_attacks;
