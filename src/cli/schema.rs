@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use schemars::{Schema, schema_for, transform::Transform, transform::transform_subschemas};
 
+use super::test::WrittenTests;
 use crate::config::written::Config;
 use crate::policy::WrittenRules;
 
@@ -20,12 +21,15 @@ enum File {
     Config,
     /// A policy file's.
     Policy,
+    /// A file of tests beside policies.
+    Test,
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let mut schema = match arguments.of {
         File::Config => schema_for!(Config),
         File::Policy => schema_for!(WrittenRules),
+        File::Test => schema_for!(WrittenTests),
     };
     Closed.transform(&mut schema);
     println!("{:#}", schema.as_value());

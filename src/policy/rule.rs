@@ -233,6 +233,9 @@ pub(super) fn check(written: WrittenRule, file: &Path, place: &str, known: Names
         let says = "is no custom setting; write a name with the prefix that the server's custom_settings_prefixes has, as SQL_tenant";
         problems.add(format!("{place}.session_settings.{name}"), says);
     }
+    for name in session_settings.keys().filter(|name| written.settings.allow.contains(name)) {
+        problems.add(format!("{place}.settings.allow"), format!("`{name}` is one of session_settings, which callers never set; leave it out"));
+    }
     let filters = !written.rows.is_empty();
     let rows = Rows::check(written.rows, &format!("{place}.rows"), problems);
     if filters && allow.iter().flat_map(|entry| &entry.effects).any(|effect| !matches!(effect, Effect::Read | Effect::Insert)) {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,8 @@ pub(super) struct Node {
     pub(super) stall_timeout: Duration,
     idle_timeout: Duration,
     idle: Mutex<Vec<(Instant, Connection)>>,
+    /// Whether a server behind it did not have every column of `system.settings`.
+    is_old: AtomicBool,
     metrics: Arc<Metrics>,
 }
 
@@ -121,6 +124,7 @@ impl Node {
             stall_timeout: config.stall_timeout,
             idle_timeout: config.idle_timeout,
             idle: Mutex::new(Vec::new()),
+            is_old: AtomicBool::new(false),
             metrics,
         }
     }
@@ -200,8 +204,14 @@ impl Connection {
         if let Some(known) = self.known.get(&user.config.name) {
             return Ok(Arc::clone(known));
         }
-        let (mut code, mut body) = self.ask_settings(user, node, false).await?;
+        let (mut code, mut body) = self.ask_settings(user, node, node.is_old.load(Ordering::Relaxed)).await?;
         if code == Some(settings::UNKNOWN_COLUMN) {
+            node.is_old.store(true, Ordering::Relaxed);
+            // Some hang up behind an error; the next connection asks rightly at once.
+            if tokio::time::timeout(NOTICE, self.sender.ready()).await.ok().and_then(Result::ok).is_none() {
+                let says = "ClickHouse closed the connection before it answered about its settings.";
+                return Err(Failure { reused: true, ..Failure::new(Reason::UpstreamBroken, says) });
+            }
             (code, body) = self.ask_settings(user, node, true).await?;
         }
         if code.is_some() {

@@ -75,9 +75,10 @@ impl Question {
         Known(names.map(|name| (name.clone(), Row { name, value: String::new(), readonly: 0 })).collect())
     }
 
-    /// The statement; servers before 19 have no column for whether a setting may be changed.
+    /// The statement. Servers before 19 have no column for whether a setting may be changed; of them, and of those that may be
+    /// one, every column is asked for, which any server answers.
     pub(super) fn text(&self, old: bool) -> String {
-        let columns = if old { "name, value" } else { "name, value, readonly" };
+        let columns = if old { "*" } else { "name, value, readonly" };
         format!("SELECT {columns} FROM system.settings WHERE name IN ({}) FORMAT JSONEachRow", self.names)
     }
 }

@@ -98,7 +98,7 @@ fn every_key_of_a_rule_stands_in_the_readme() {
 #[tokio::test]
 async fn the_schemas_for_editors_are_those_of_the_code() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for name in ["config", "policy"] {
+    for name in ["config", "policy", "test"] {
         let printed = run(root, &["schema", name]).await;
         let shipped = fs::read_to_string(root.join(format!("deploy/{name}.schema.json"))).unwrap();
         assert!(printed.out == shipped, "write it anew: keyhouse schema {name} > deploy/{name}.schema.json");
