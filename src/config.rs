@@ -3,6 +3,7 @@
 //! `written` is the file's shape, `checked` what the rooms are built from, `problems` every mistake of one run.
 
 pub mod checked;
+pub mod command;
 pub mod network;
 pub mod preset;
 pub mod problems;
@@ -11,8 +12,9 @@ pub mod written;
 
 pub use checked::{
     AudienceClaim, Cluster, Config, Endpoint, FromHeader, Groups, Http2Limits, KeySource, Limits, Listener, OnFailure, Preset, Provider,
-    RecordTarget, SERVICE_ACCOUNT, Scalar, ServiceAccount, Split, StatementForm, TlsFiles, TokenType, UpstreamUser,
+    RecordTarget, Refresh, SERVICE_ACCOUNT, Scalar, ServiceAccount, Split, StatementForm, TlsFiles, TokenType, UpstreamUser,
 };
+pub use command::Command;
 pub use preset::TENANT;
 pub use problems::{Problem, Problems};
 pub use secret::Secret;

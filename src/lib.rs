@@ -12,7 +12,8 @@
 //! | [`upstream`] | `Answer` | a request to ClickHouse that Keyhouse did not write |
 //!
 //! A room may name the rooms before it and never one after. [`record`], [`refusal`], [`config`], [`dial`], [`digest`] and
-//! [`clock`] are shelves: every room may reach them, they name no room. [`start`] builds the house from a config, [`reload`] from
+//! [`clock`] are shelves: every room may reach them, they name no room; so is [`catalog`], what is known of ClickHouse. [`trial`] walks
+//! from the caller to the decision without a server. [`start`] builds the house from a config, [`reload`] from
 //! a new one under running requests, [`admin`] tells how it is, [`cli`] is its front door.
 //!
 //! # Invariants, as absences

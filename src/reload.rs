@@ -1,5 +1,6 @@
 //! A new config under running requests: read and built aside, then swapped whole, or kept out whole and told why.
 
+mod refresh;
 mod watch;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use refresh::Refreshes;
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot};
 use watch::Watch;
@@ -45,9 +47,10 @@ pub struct Reloader {
 pub type Ask = oneshot::Sender<Result<String, Problems>>;
 
 impl Reloader {
-    /// Reloads when it is told to, or when files have changed, one after the other.
+    /// Reloads when it is told to, when files have changed, or when a command prints another secret, one after the other.
     pub async fn serve(mut self, mut hangups: Signal, mut asked: mpsc::Receiver<Ask>) {
         let mut watch = self.running.reload_on_change.then(|| Watch::new(&self.file, &self.running));
+        let mut refreshes = Refreshes::of(&self.running, &self.metrics);
         loop {
             let changed = async {
                 match &mut watch {
@@ -59,12 +62,16 @@ impl Reloader {
                 Some(()) = hangups.recv() => ("SIGHUP", None),
                 Some(ask) = asked.recv() => ("the admin address", Some(ask)),
                 () = changed => ("changed files", None),
+                () = refreshes.differ() => ("another secret of a command", None),
                 else => return,
             };
             let result = self.reload(&mut watch).await;
             self.metrics.reload_ended(result.is_ok());
             match &result {
-                Ok(summary) => tracing::info!(why, "reloaded: {summary}"),
+                Ok(summary) => {
+                    tracing::info!(why, "reloaded: {summary}");
+                    refreshes = Refreshes::of(&self.running, &self.metrics);
+                }
                 Err(problems) => {
                     for problem in problems.iter() {
                         tracing::error!("{problem}");

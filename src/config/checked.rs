@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderName, Uri};
 use ipnet::IpNet;
 
+use super::command::{self, Command};
 use super::network;
 use super::problems::Problems;
 use super::secret::Secret;
@@ -59,6 +60,8 @@ pub struct Config {
     pub on_failure: OnFailure,
     /// What a stranger may take.
     pub limits: Limits,
+    /// Secrets that are asked for again and again.
+    pub refreshes: Vec<Refresh>,
     /// Files that secrets were read from.
     secret_files: Vec<PathBuf>,
 }
@@ -75,6 +78,19 @@ impl Config {
         let authorities = authorities.chain(self.clusters.values().filter_map(|cluster| cluster.ca_file.as_ref()));
         listeners.chain(keys).chain(authorities).chain(&self.secret_files).cloned()
     }
+}
+
+/// A secret whose command is run again and again.
+#[derive(Debug, Clone)]
+pub struct Refresh {
+    /// Where it stands in the config.
+    pub key: String,
+    /// What prints it.
+    pub command: Command,
+    /// How often that is run.
+    pub every: Duration,
+    /// What it printed when the config was read.
+    pub secret: Secret,
 }
 
 /// One listening address.
@@ -322,10 +338,14 @@ pub struct Http2Limits {
 /// ClickHouse's own `max_query_size`: a longer statement would be cut differently there than here.
 const MAX_QUERY_SIZE: usize = 262_144;
 
+/// How long a command may take at most: the start waits for it, and every reload.
+const LONGEST_COMMAND: Duration = Duration::from_secs(60);
+
 /// Checks a written config. Relative paths are taken from `base`. Returns what could be made of it, also beside
 /// mistakes, so that the policies can be checked in the same run.
 pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> Config {
-    let mut checks = Checks { base, problems };
+    let mut checks = Checks { base, problems, printed: BTreeMap::new(), refreshes: Vec::new() };
+    checks.commands(&written);
     let trusted_proxies = network::networks("trusted_proxies", &written.trusted_proxies, checks.problems);
     let listeners = checks.listeners(&written.listen, &trusted_proxies);
     let admin = checks.address("admin.address", &written.admin.address);
@@ -347,6 +367,7 @@ pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> 
     if let Some(url) = &written.public_url {
         checks.public_url(url);
     }
+    let refreshes = checks.refreshes;
     Config {
         public_url: written.public_url,
         listeners,
@@ -354,6 +375,7 @@ pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> 
         admin: admin.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
         admin_token,
         reload_on_change: written.reload_on_change,
+        refreshes,
         secret_files,
         providers,
         service_accounts,
@@ -382,12 +404,20 @@ pub fn moment(key: impl Display, text: &str, problems: &mut Problems) -> Option<
 
 /// The bounds that hold where a config says none.
 pub fn usual_limits() -> Limits {
-    Checks { base: Path::new("."), problems: &mut Problems::default() }.limits(&written::Limits::default())
+    let mut problems = Problems::default();
+    Checks { base: Path::new("."), problems: &mut problems, printed: BTreeMap::new(), refreshes: Vec::new() }.limits(&written::Limits::default())
+}
+
+fn password_key(user: &str) -> String {
+    format!("clickhouse.users.{user}.password")
 }
 
 struct Checks<'a> {
     base: &'a Path,
     problems: &'a mut Problems,
+    /// What the commands of secrets printed, by their keys, until it is looked for there.
+    printed: BTreeMap<String, (Command, Result<Secret, String>)>,
+    refreshes: Vec<Refresh>,
 }
 
 impl Checks<'_> {
@@ -523,13 +553,54 @@ impl Checks<'_> {
             name: name.to_owned(),
             cluster: user.cluster.clone(),
             user: user.user.clone(),
-            password: self.secret(&key("password"), &user.password)?,
+            password: self.secret(&password_key(name), &user.password)?,
             database: user.database.clone(),
         })
     }
 
+    /// Runs every command of the config, beside each other: one that hangs must not be waited for once more for the next.
+    fn commands(&mut self, written: &written::Config) {
+        let token = written.admin.token.iter().map(|token| ("admin.token".to_owned(), token));
+        let passwords = written.clickhouse.users.iter().map(|(name, user)| (password_key(name), &user.password));
+        let commands: Vec<_> = token.chain(passwords).filter_map(|(key, secret)| Some((key.clone(), self.command(&key, secret)?))).collect();
+        let mut printed = command::run_all(commands.clone());
+        self.printed = commands
+            .into_iter()
+            .map(|(key, command)| {
+                let secret = printed.remove(&key).unwrap_or_else(|| Err("its command broke off; report it with the log".to_owned()));
+                (key, (command, secret))
+            })
+            .collect();
+    }
+
+    fn command(&mut self, key: &str, written: &written::Secret) -> Option<Command> {
+        let written::Secret::Command { command, timeout, .. } = written else { return None };
+        let timeout = self.duration(&format!("{key}.timeout"), timeout);
+        if timeout > LONGEST_COMMAND {
+            self.problems.add(format!("{key}.timeout"), "is more than a minute, for which a reload may not wait; write at most 1m");
+        }
+        let command = Command::new(command, timeout.min(LONGEST_COMMAND), self.base);
+        if command.is_none() {
+            self.problems.add(format!("{key}.command"), "has no program; write its name, and its arguments behind it");
+        }
+        command
+    }
+
     fn secret(&mut self, key: &str, written: &written::Secret) -> Option<Secret> {
-        Secret::read(written, self.base).map_err(|says| self.problems.add(key, says)).ok()
+        let read = match written {
+            written::Secret::File { file } => Secret::of_file(&self.base.join(file)),
+            written::Secret::Env { env } => Secret::of_environment(env),
+            written::Secret::Command { refresh, .. } => {
+                let every = refresh.as_ref().map(|refresh| self.duration(&format!("{key}.refresh"), refresh));
+                // One that could not be run has its mistake already.
+                let (command, printed) = self.printed.remove(key)?;
+                if let (Some(every), Ok(secret)) = (every, &printed) {
+                    self.refreshes.push(Refresh { key: key.to_owned(), command, every, secret: secret.clone() });
+                }
+                printed
+            }
+        };
+        read.map_err(|says| self.problems.add(key, says)).ok()
     }
 
     fn limits(&mut self, written: &written::Limits) -> Limits {

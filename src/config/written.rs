@@ -85,7 +85,8 @@ pub struct Admin {
     /// Address and port of `/-/healthy`, `/-/ready` and `/metrics`.
     #[serde(default = "admin_address")]
     pub address: String,
-    /// What a POST to `/-/reload` has to bring as its bearer token: `{file: ...}` or `{env: NAME}`. Without it nobody reloads there.
+    /// What a POST to `/-/reload` has to bring as its bearer token: `{file: ...}`, `{env: NAME}` or `{command: [...]}`. Without it
+    /// nobody reloads there.
     pub token: Option<Secret>,
 }
 
@@ -455,7 +456,8 @@ pub struct User {
     pub cluster: String,
     /// The user's name in ClickHouse.
     pub user: String,
-    /// The user's password: `{file: ...}` or `{env: NAME}`.
+    /// The user's password: `{file: ...}`, `{env: NAME}`, or `{command: [program, argument, ...], refresh: 5m, timeout: 10s}` for what
+    /// a program prints.
     pub password: Secret,
     /// The database of names without one, when the caller says none.
     #[serde(default = "database")]
@@ -466,32 +468,64 @@ fn database() -> String {
     "default".to_owned()
 }
 
-/// Where a secret is: one of the two.
+/// Where a secret comes from: one of the three.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase", try_from = "SecretSource")]
-#[schemars(!try_from)]
+#[serde(try_from = "SecretSource")]
+#[schemars(!try_from, untagged)]
 pub enum Secret {
-    /// In this file.
-    File(String),
-    /// In this environment variable.
-    Env(String),
+    /// From a file, read anew when it changes (`reload_on_change`).
+    File {
+        /// The file; one line feed at its end is not of the secret.
+        file: String,
+    },
+    /// From an environment variable, which cannot change while Keyhouse runs: another value needs a restart.
+    Env {
+        /// Its name.
+        env: String,
+    },
+    /// From what a command prints, run at the start, at every reload, and by `keyhouse check`.
+    Command {
+        /// The program, by its name in PATH or its path, and its arguments; no shell reads them.
+        command: Vec<String>,
+        /// How often it is run again, as `5m`; another secret is a reload then, also with `reload_on_change: false`. Left out, it is
+        /// run again only by other reloads.
+        refresh: Option<String>,
+        /// For all of its run, at most a minute; beyond, it is killed with all that it started.
+        #[serde(default = "command_timeout")]
+        timeout: String,
+    },
+}
+
+fn command_timeout() -> String {
+    "10s".to_owned()
 }
 
 impl Secret {
     /// The file that it is in.
     pub fn file(&self) -> Option<&str> {
         match self {
-            Self::File(file) => Some(file),
-            Self::Env(_) => None,
+            Self::File { file } => Some(file),
+            Self::Env { .. } | Self::Command { .. } => None,
         }
     }
 }
 
 /// A secret's place as it is written. A plain enum would quote a password that somebody wrote in its stead.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 enum SecretSource {
-    Place { file: Option<String>, env: Option<String> },
+    File {
+        file: String,
+    },
+    Env {
+        env: String,
+    },
+    Command {
+        command: Vec<String>,
+        refresh: Option<String>,
+        #[serde(default = "command_timeout")]
+        timeout: String,
+    },
     Other(IgnoredAny),
 }
 
@@ -500,11 +534,11 @@ impl TryFrom<SecretSource> for Secret {
 
     fn try_from(written: SecretSource) -> Result<Self, Self::Error> {
         match written {
-            SecretSource::Place { file: Some(file), env: None } => Ok(Self::File(file)),
-            SecretSource::Place { file: None, env: Some(name) } => Ok(Self::Env(name)),
-            SecretSource::Place { .. } | SecretSource::Other(_) => {
-                Err("a secret does not stand in the config, and has one place; write {file: ...} or {env: NAME}")
-            }
+            SecretSource::File { file } => Ok(Self::File { file }),
+            SecretSource::Env { env } => Ok(Self::Env { env }),
+            SecretSource::Command { command, refresh, timeout } => Ok(Self::Command { command, refresh, timeout }),
+            SecretSource::Other(_) => Err("a secret does not stand in the config, and has one place; write {file: ...}, {env: NAME} or \
+                 {command: [program, argument, ...], refresh: 5m, timeout: 10s}, with quotes around arguments that are numbers"),
         }
     }
 }

@@ -24,6 +24,7 @@ pub struct Metrics {
     pub upstream_connections: IntCounter,
     keys_fetches: IntCounterVec,
     keys_last_success: GaugeVec,
+    secret_refreshes: IntCounterVec,
     reloads: IntCounterVec,
     reloaded: Gauge,
     reload_last_success: Gauge,
@@ -69,6 +70,10 @@ impl Metrics {
             upstream_connections: IntCounter::new("upstream_connections_total", "Connections opened to ClickHouse.")?,
             keys_fetches: IntCounterVec::new(Opts::new("jwks_fetches_total", "Fetches of keys by provider and result."), &["provider", "result"])?,
             keys_last_success: GaugeVec::new(Opts::new("jwks_last_success_timestamp_seconds", "When the keys were last fetched."), &["provider"])?,
+            secret_refreshes: IntCounterVec::new(
+                Opts::new("secret_refreshes_total", "Runs of the commands that are asked again for a secret, by its key in the config and result."),
+                &["secret", "result"],
+            )?,
             reloads: IntCounterVec::new(Opts::new("reloads_total", "Reloads of the config by their result."), &["result"])?,
             reloaded: Gauge::new("config_last_reload_successful", "Whether what runs is what the files say, as far as was asked.")?,
             reload_last_success: Gauge::new("config_last_reload_success_timestamp_seconds", "When the config that runs was read.")?,
@@ -94,6 +99,7 @@ impl Metrics {
         registry.register(Box::new(self.upstream_connections.clone()))?;
         registry.register(Box::new(self.keys_fetches.clone()))?;
         registry.register(Box::new(self.keys_last_success.clone()))?;
+        registry.register(Box::new(self.secret_refreshes.clone()))?;
         registry.register(Box::new(self.reloads.clone()))?;
         registry.register(Box::new(self.reloaded.clone()))?;
         registry.register(Box::new(self.reload_last_success.clone()))?;
@@ -128,6 +134,18 @@ impl Metrics {
     /// Counts a fetch of keys that failed.
     pub fn keys_failed(&self, provider: &str) {
         self.keys_fetches.with_label_values(&[provider, "failed"]).inc();
+    }
+
+    /// Shows a secret's refreshes from now on: a first failure is seen only beside a zero before it.
+    pub fn secret_is_refreshed(&self, key: &str) {
+        for result in ["ok", "failed"] {
+            self.secret_refreshes.with_label_values(&[key, result]).inc_by(0);
+        }
+    }
+
+    /// Counts a run of the command of a secret that is asked for again.
+    pub fn secret_refresh_ended(&self, key: &str, good: bool) {
+        self.secret_refreshes.with_label_values(&[key, if good { "ok" } else { "failed" }]).inc();
     }
 
     /// Notes that the config that was read now is the one that runs, by its number.

@@ -23,6 +23,7 @@ mod catalog;
 mod check;
 mod clients;
 mod corpus;
+mod credentials;
 #[cfg(feature = "demo")]
 mod demo;
 mod diagnosis;
