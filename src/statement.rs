@@ -378,6 +378,12 @@ mod tests {
             ("SELECT * FROM (EXPLAIN SELECT 1 FROM t)", vec![Clause::Explain]),
             ("SHOW TABLES FROM d WHERE total_rows > 1", vec![Clause::ShowWhere]),
             ("SHOW TABLES FROM d LIKE 'x'", vec![]),
+            ("SELECT 1 FROM t WHERE _partition_value.1 = ''", vec![Clause::PartColumn]),
+            ("SELECT x._part FROM t AS x", vec![Clause::PartColumn]),
+            ("SELECT `_p\\x61rt` FROM t", vec![Clause::PartColumn]),
+            ("SELECT COLUMNS(_part) FROM t", vec![Clause::PartColumn]),
+            ("SELECT a -> _part FROM t", vec![Clause::PartColumn]),
+            ("SELECT '_part', part, a_part, _table FROM t", vec![]),
         ] {
             assert_eq!(reach(text).clauses.into_iter().collect::<Vec<_>>(), clauses, "{text}");
         }

@@ -83,6 +83,9 @@ pub enum Clause {
     InnerSettings,
     /// WHERE of SHOW, over all columns of a table of `system`.
     ShowWhere,
+    /// A column that every part of a table has by itself (`_part`, `_partition_value`): conditions over these are worked out
+    /// for all parts, to leave some out.
+    PartColumn,
 }
 
 impl Clause {
@@ -93,6 +96,7 @@ impl Clause {
             Self::Explain => "EXPLAIN",
             Self::InnerSettings => "SETTINGS of a part of the statement",
             Self::ShowWhere => "WHERE of SHOW",
+            Self::PartColumn => "a column of parts (`_part...`)",
         }
     }
 }

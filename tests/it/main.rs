@@ -43,6 +43,7 @@ mod properties;
 mod providers;
 mod readme;
 mod reload;
+mod rows;
 mod statements;
 mod streaming;
 mod support_works;

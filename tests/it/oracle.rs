@@ -55,14 +55,18 @@ const STRAY: [&str; 28] = [
 
 /// The real one, or nothing where it is not installed.
 pub(crate) async fn embedded() -> Option<Embedded> {
+    if is_there() { Some(Embedded::start().await) } else { None }
+}
+
+/// Whether the real one is installed; says so where it is not.
+pub(crate) fn is_there() -> bool {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
     let look = "import importlib.util, sys; sys.exit(importlib.util.find_spec('chdb') is None)";
     let there = Command::new(python).args(["-c", look]).stdin(Stdio::null()).status().is_ok_and(|status| status.success());
     if !there {
         eprintln!("NOT RUN: there is no ClickHouse of today to ask; deploy/check installs it into .venv");
-        return None;
     }
-    Some(Embedded::start().await)
+    there
 }
 
 /// Puts rows into a new table of this name and these columns.

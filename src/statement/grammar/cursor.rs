@@ -468,6 +468,7 @@ impl<'a> Cursor<'a> {
         match lexer::identifier(self.text, token) {
             Ok(name) if !name.is_empty() => {
                 self.at += 1;
+                self.may_be_of_parts(&name);
                 Ok(name)
             }
             Ok(_) | Err(_) => self.expected("a name that is not empty and is UTF-8"),
@@ -494,8 +495,16 @@ impl<'a> Cursor<'a> {
         if let Some(value) = value {
             let range = begins..self.at;
             self.touch(Touch::Replaced(range, value.clone()));
+            self.may_be_of_parts(value);
         }
         Ok(value.map(|value| Cow::Borrowed(value.as_str())))
+    }
+
+    /// Notes a name that the columns of parts have, wherever it stands: more are refused than are such columns.
+    fn may_be_of_parts(&mut self, name: &str) {
+        if name.starts_with("_part") {
+            self.touch(Touch::Clause(Clause::PartColumn));
+        }
     }
 
     /// A dotted name.

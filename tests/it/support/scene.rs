@@ -8,12 +8,13 @@ use super::{
     issuer::Issuer,
     recorder::Recorder,
     script::Script,
+    token::Token,
     until,
 };
 
 pub struct Scene {
-    /// Held for its drop: without it nobody knows the callers.
-    _issuer: Issuer,
+    /// Without it nobody knows the callers.
+    issuer: Issuer,
     pub recorder: Recorder,
     pub house: House,
     /// Of the analysts, who read.
@@ -38,7 +39,7 @@ impl Scene {
         until("a house that knows its callers", knows).await;
         let alice = issuer.token().make();
         let bob = issuer.token().subject("bob").groups(&["engineers"]).make();
-        Self { _issuer: issuer, recorder, house, alice, bob }
+        Self { issuer, recorder, house, alice, bob }
     }
 
     /// The caller was told why, and the record says the same; gives the record.
@@ -47,6 +48,11 @@ impl Scene {
         let record = self.record_of(answer).await;
         assert_eq!((&record["outcome"], &record["reason"], &record["status"]), (&"refused".into(), &reason.into(), &status.into()));
         record
+    }
+
+    /// A good token of the callers' issuer, to be made otherwise.
+    pub fn token(&self) -> Token {
+        self.issuer.token()
     }
 
     /// The one record of this answer.
