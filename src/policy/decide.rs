@@ -2,11 +2,11 @@
 
 use http::Method;
 
+use super::base;
 use super::file::Choice;
 use super::pattern::Pattern;
 use super::rule::{Allow, Rule};
 use super::settings::{self, Sent, Why};
-use super::{base, rows};
 use crate::catalog::{self, Format};
 use crate::identity::Caller;
 use crate::refusal::{Reason, Refusal};
@@ -119,13 +119,12 @@ fn permit(rule: &Rule, understood: &Understood) -> Result<Permit, Refusal> {
         None => rule.settings.sent(address.settings()),
         Some(_) => rule.settings.sent_as_asked(address.settings()),
     };
-    let held = |name: &str, value, why| Sent { name: name.to_owned(), value, why };
     for (name, template) in &rule.session_settings {
-        settings.push(held(name, template.text(caller)?, Why::Custom));
+        settings.push(Sent { name: name.clone(), value: template.text(caller)?, why: Why::Custom });
     }
-    if !rule.rows.is_empty() {
-        settings.push(held(rows::SETTING, rule.rows.filters(caller)?, Why::Held));
-    }
+    let filters = rule.rows.sent(caller)?;
+    settings.retain(|sent| !filters.iter().any(|filter| filter.name == sent.name));
+    settings.extend(filters);
     let roles = if address.roles().is_empty() { &rule.roles } else { address.roles() };
     Ok(Permit {
         rule: rule.name.clone(),
@@ -214,7 +213,7 @@ fn judge(rule: &Rule, database: &str, understood: &Understood) -> Result<(), Ref
     for (name, via) in reach.also.iter().filter(|(name, via)| !(is_upload(name) && *via == AS_A_SET)) {
         also(rule, database, name, *via, effect)?;
     }
-    rule.rows.hold(statement, database)
+    rule.rows.hold(statement, understood.address().settings(), database)
 }
 
 /// A table function is judged as what rows come from, and also as what they go to where it is that.

@@ -12,11 +12,13 @@
 //!
 //! What no refusal can close: conditions are worked out over all parts where a part might be left out by its index, so a skip
 //! index of the type `set` or a key gives errors (which may quote) and counts of rows read that depend on hidden rows. A ROW
-//! POLICY has the same bound.
+//! POLICY has the same bound. Settings that change when conditions are worked out are refused too, and the one that
+//! matters is sent: without it the filter and the caller's conditions are worked out together. A ROW POLICY does not need that.
 
 use std::collections::BTreeMap;
 
 use super::base;
+use super::settings::{Sent, Why};
 use super::template::Template;
 use crate::catalog;
 use crate::config::Problems;
@@ -25,7 +27,14 @@ use crate::refusal::{Reason, Refusal};
 use crate::statement::{self, Clause, Effect, Name, Parameters, Statement, Via, quoted};
 
 /// The setting of ClickHouse that carries them.
-pub(super) const SETTING: &str = "additional_table_filters";
+const SETTING: &str = "additional_table_filters";
+
+/// Without it 26.9 works a filter and the caller's conditions out together, and an error of theirs tells of a row behind the
+/// filter.
+const IN_STEPS: &str = "enable_multiple_prewhere_read_steps";
+
+/// The settings that a rule with filters sends.
+pub(super) const SETTINGS: [&str; 2] = [SETTING, IN_STEPS];
 
 /// Filters of a rule.
 #[derive(Debug, Default)]
@@ -76,11 +85,19 @@ impl Rows {
         self.filters.values().flat_map(Template::claims)
     }
 
-    /// The value of [`SETTING`] for this caller.
+    /// What is sent for this caller.
     ///
     /// # Errors
     /// 403 where a value of the caller's is missing, empty or of another form.
-    pub(super) fn filters(&self, caller: &Caller) -> Result<String, Refusal> {
+    pub(super) fn sent(&self, caller: &Caller) -> Result<Vec<Sent>, Refusal> {
+        if self.is_empty() {
+            return Ok(Vec::new());
+        }
+        let values = [self.filters(caller)?, "1".to_owned()];
+        Ok(SETTINGS.into_iter().zip(values).map(|(name, value)| Sent { name: name.to_owned(), value, why: Why::Held }).collect())
+    }
+
+    fn filters(&self, caller: &Caller) -> Result<String, Refusal> {
         let mut pairs = Vec::new();
         for (name, template) in &self.filters {
             pairs.push(format!("{}:{}", quoted(&name.to_string()), quoted(&format!("({})", template.sql(caller)?))));
@@ -88,11 +105,11 @@ impl Rows {
         Ok(format!("{{{}}}", pairs.join(",")))
     }
 
-    /// Refuses what could read a table around its filter.
+    /// Refuses what could read a table around its filter; the settings are those of the address.
     ///
     /// # Errors
     /// 403 with what could.
-    pub(super) fn hold(&self, statement: &Statement, current: &str) -> Result<(), Refusal> {
+    pub(super) fn hold(&self, statement: &Statement, settings: &[(String, String)], current: &str) -> Result<(), Refusal> {
         if self.is_empty() {
             return Ok(());
         }
@@ -106,6 +123,10 @@ impl Rows {
         }
         if let Some(clause) = reach.clauses.iter().find(|clause| closes(**clause)) {
             return refuse(clause.word());
+        }
+        let mut settings = settings.iter().map(|(name, _)| name).chain(reach.settings.keys());
+        if let Some(name) = settings.find(|name| orders_conditions(name)) {
+            return refuse(&format!("the setting `{name}`"));
         }
         let reads_tables = |function: &&String| !matches!(catalog::table_function_class(function), Some("numbers" | "data"));
         if let Some(function) = reach.table_functions.iter().find(reads_tables) {
@@ -134,6 +155,11 @@ fn closes(clause: Clause) -> bool {
     match clause {
         Clause::Prewhere | Clause::Explain | Clause::InnerSettings | Clause::ShowWhere | Clause::PartColumn => true,
     }
+}
+
+/// Whether a setting changes when conditions are worked out. Rules may allow these.
+fn orders_conditions(name: &str) -> bool {
+    name.contains("prewhere") || name.contains("short_circuit") || name.starts_with("optimize_") || name.starts_with("query_plan_")
 }
 
 /// `database.table` that needs no quotes: ClickHouse compares the key with the name as it is written without them.

@@ -179,7 +179,7 @@ impl Rule {
     /// Every setting that its statements may be sent with, but for custom ones.
     pub(super) fn sends(&self) -> BTreeSet<&str> {
         let mut names = self.settings.names();
-        names.extend((!self.rows.is_empty()).then_some(rows::SETTING));
+        names.extend(rows::SETTINGS.iter().filter(|_| !self.rows.is_empty()));
         names
     }
 

@@ -21,15 +21,16 @@ use crate::{
 /// The analyst has no row policy and the writer has one. It asks for a setting that needs no `custom_settings_prefixes`, which this
 /// engine does not read: ClickHouse keeps a value of this name as one of a custom setting, as the queries' own.
 const USERS: &str = r"<clickhouse>
-<profiles><default/></profiles><quotas><default/></quotas>
+<profiles><default/><careless><enable_multiple_prewhere_read_steps>0</enable_multiple_prewhere_read_steps></careless></profiles><quotas><default/></quotas>
 <users>
 <owner><password>owner-pw-3</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota></owner>
-<kh_analyst><password>analyst-pw-1</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>
+<kh_analyst><password>analyst-pw-1</password><networks><ip>127.0.0.1</ip></networks><profile>careless</profile><quota>default</quota>
 <grants><query>GRANT SELECT, INSERT, SHOW, CHECK, dictGet, CREATE TEMPORARY TABLE ON *.*</query></grants></kh_analyst>
 <kh_writer><password>writer-pw-2</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>
 <grants><query>GRANT SELECT ON sales.*</query></grants>
 <databases><sales>
 <orders><filter>region = getSetting('merge_tree_storage_policy')</filter></orders>
+<texts><filter>region = getSetting('merge_tree_storage_policy')</filter></texts>
 <tenants><filter>tenant = getSetting('merge_tree_storage_policy')</filter></tenants>
 </sales></databases></kh_writer>
 </users></clickhouse>";
@@ -113,6 +114,7 @@ fn rules() -> String {
         functions: ["class:table", "class:dictionary", "class:error"]
         table_functions: ["class:tables", "class:servers", "class:data"]
         computed_names: true
+    settings: {allow: ["enable_*", "short_circuit_*", "optimize_*"]}
     system: all"#;
     let indirect = ["orders", "merged", "buffered", "called", "viewed_as_owner", "materialized", "looked_up"];
     format!(
@@ -191,6 +193,34 @@ impl Stage {
     }
 }
 
+/// Settings under which 26.9 works out the caller's conditions together with the filter.
+const TOGETHER: [&str; 2] = ["enable_multiple_prewhere_read_steps", "short_circuit_function_evaluation"];
+
+impl Stage {
+    /// Rules may allow settings that change when conditions are worked out; not to callers with filters.
+    async fn are_refused_with_their_settings(&self) {
+        let [steps, short] = TOGETHER;
+        let sql = "SELECT count() FROM sales.texts WHERE toUInt8(text) > 1";
+        let with = format!("{sql} SETTINGS {steps} = 0, {short} = 'disable'");
+        let told = self.filtered(&with).await;
+        assert!(told.text().contains("'of-us'"), "26.9 told of a hidden row: {}", told.text());
+        assert_eq!(self.gate("analysts", ("regions", json!(["eu"])), sql).await.text(), "2\n");
+        for setting in [format!("{steps} = 0"), format!("{short} = 'disable'"), "optimize_move_to_prewhere = 0".to_owned()] {
+            let refused = self.gate("analysts", ("regions", json!(["eu"])), &format!("{sql} SETTINGS {setting}")).await;
+            assert_eq!((refused.status, refused.header("x-keyhouse-reason")), (403, Some("row-filter")), "{setting}: {}", refused.text());
+        }
+        // The analyst's own profile has the steps off.
+        let grouped = "SELECT toUInt8(text) AS x FROM sales.texts GROUP BY x HAVING x > 1 ORDER BY x";
+        assert!(self.filtered(grouped).await.text().contains("'of-us'"), "26.9 told of a hidden row");
+        assert_eq!(self.gate("analysts", ("regions", json!(["eu"])), grouped).await.text(), "12\n13\n");
+        let token = self.issuer.token().claim("regions", json!(["eu"])).make();
+        let refused = send(&self.house, post(&format!("/?{steps}=0"), &token, sql)).await;
+        assert_eq!((refused.status, refused.header("x-keyhouse-reason")), (403, Some("row-filter")), "{}", refused.text());
+        let policy = self.direct(WRITER, &[(STAND_IN, "eu"), (steps, "0"), (short, "disable")], sql).await;
+        assert_eq!(policy.text(), "2\n", "a row policy is worked out first whatever is set");
+    }
+}
+
 /// Reads that are permitted. Asked of a database that has a region's rows alone, each answers what that region's caller must get.
 const READS: &[&str] = &[
     "SELECT count() FROM sales.orders",
@@ -253,6 +283,7 @@ const READS: &[&str] = &[
     "SELECT count() FROM sales.texts WHERE intDiv(1, id - if(region = 'eu', 2, 1)) = 1",
     "SELECT count() FROM sales.texts WHERE throwIf(region NOT IN ('eu', 'us')) = 0",
     "SELECT sum(length(text)) FROM sales.texts WHERE region = 'us' OR toUInt8(text) > 1",
+    "SELECT toUInt8(if(region = 'eu', text, '1')) AS x FROM sales.texts GROUP BY x HAVING x > 0 ORDER BY x",
 ];
 
 #[tokio::test]
@@ -346,9 +377,12 @@ const AROUND: &[(Goes, &str)] = &[
     (Nowhere, "EXPLAIN SELECT (SELECT max(secret) FROM sales.orders)"),
 ];
 
-/// What an answer tells; in an error, without the plan's numbers.
-fn shown(answer: &Answer) -> (u16, String) {
-    (answer.status, answer.text().split("while executing").next().unwrap_or_default().to_owned())
+/// What an answer tells, whatever the order of its lines; in an error, without the plan's numbers.
+fn shown(answer: &Answer) -> (u16, Vec<String>) {
+    let text = answer.text();
+    let mut lines: Vec<String> = text.split("while executing").next().unwrap_or_default().lines().map(str::to_owned).collect();
+    lines.sort();
+    (answer.status, lines)
 }
 
 #[tokio::test]
@@ -372,6 +406,7 @@ async fn what_reads_around_the_filter_is_refused() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    stage.are_refused_with_their_settings().await;
     // Closed to all callers, so not by the filters.
     let dropped = "SELECT count() FROM (SELECT * FROM sales.orders SETTINGS additional_table_filters = {})";
     assert_eq!(stage.filtered(dropped).await.text(), "37\n");
