@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -93,6 +93,10 @@ impl Asker {
     }
 }
 
+/// What an address cannot hold as it is; the rest stands as people write it, and `%` for itself.
+const UNREADABLE: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'\\').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+
 /// A request, whole.
 #[derive(Debug, Clone)]
 pub struct Asked {
@@ -107,7 +111,7 @@ impl Asked {
     /// What is wrong with a header or the address.
     pub fn statement(method: &Method, query: &str, headers: &BTreeMap<String, String>, sql: &str) -> Result<Self, String> {
         let in_address = *method != Method::POST;
-        let mut target = format!("/?{query}");
+        let mut target = format!("/?{}", utf8_percent_encode(query, UNREADABLE));
         if in_address && !sql.is_empty() {
             target.push_str(if query.is_empty() { "query=" } else { "&query=" });
             target.extend(utf8_percent_encode(sql, NON_ALPHANUMERIC));

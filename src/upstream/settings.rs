@@ -106,7 +106,7 @@ pub(super) struct Wanted<'a> {
 pub(super) struct Known(BTreeMap<String, Row>);
 
 impl Known {
-    /// Reads the answer to [`question`].
+    /// Reads the answer to a [`Question`].
     pub(super) fn read(body: &[u8]) -> Result<Self, Failure> {
         let mut rows = BTreeMap::new();
         for row in serde_json::Deserializer::from_slice(body).into_iter::<Row>() {

@@ -49,6 +49,7 @@ mod streaming;
 mod support_works;
 mod tokens;
 mod told;
+mod verdicts;
 mod walk;
 mod ways;
 mod whom;
