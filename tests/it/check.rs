@@ -12,10 +12,11 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::{
+    accounts::Account,
     certificates::Certificates,
     clickhouse::{ANALYST, WRITER},
     client::{Answer, Caller, get, post},
-    house::Plan,
+    house::{Plan, run},
     issuer::Issuer,
     key::{Key, key_set},
     program::{Ended, KEYHOUSE, Program},
@@ -142,9 +143,20 @@ async fn a_password_is_sent_to_clickhouse_and_written_nowhere() {
 #[tokio::test]
 async fn the_example_policies_do_what_they_say() {
     let (issuer, recorder) = (Issuer::start().await, Recorder::start(Script::ok("1\n")).await);
-    let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
-    let plan = Plan::new(&issuer.url, &[&recorder.url]).section("policies", &policies.display().to_string());
-    let house = plan.edit("    writer: {cluster", "    engineer: {cluster").start().await;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tried = run(root, &["test", "policies"]).await;
+    assert!(tried.status.success(), "{}{}", tried.out, tried.err);
+    let known = ["max_execution_time", "timeout_overflow_mode", "max_result_rows", "result_overflow_mode", "readonly", "log_comment"];
+    let known = [&known[..], &["input_format_values_interpret_expressions", "input_format_values_deduce_templates_of_expressions"]].concat();
+    recorder.knows_settings(known.iter().map(|name| json!({"name": name, "value": "0", "readonly": 0})).collect());
+    let grafana = Account::new("grafana", &["--group", "dashboards"]).await;
+    let users: String = ["engineer", "app", "grafana", "pipeline", "agent"]
+        .iter()
+        .map(|user| format!("    {user}: {{cluster: main, user: {}, password: {{file: writer.password}}}}\n", WRITER.name))
+        .collect();
+    let plan = Plan::new(&issuer.url, &[&recorder.url]).section("policies", &root.join("policies").display().to_string());
+    let plan = plan.section("service_accounts", &format!("\n{}", grafana.config)).edit("    writer:", &format!("{users}    writer:"));
+    let house = plan.start().await;
     let mut caller = Caller::plain(house.http()).await;
     let rows: &[(&[&str], &str, &str)] = &[
         (&["data-analysts"], "SELECT * FROM sales.orders", "analyst"),
