@@ -212,6 +212,12 @@ fn judge(rule: &Rule, database: &str, understood: &Understood) -> Result<(), Ref
     }
     for (name, via) in reach.also.iter().filter(|(name, via)| !(is_upload(name) && *via == AS_A_SET)) {
         also(rule, database, name, *via, effect)?;
+        // What a function is given as a table, rows go to where they go to the function.
+        if let Via::Table(word) = via
+            && reach.target_functions.contains(*word)
+        {
+            table(rule, database, name, effect)?;
+        }
     }
     rule.rows.hold(statement, understood.address().settings(), database)
 }
