@@ -14,11 +14,13 @@
 //! A room may name the rooms before it and never one after. [`record`], [`refusal`], [`config`], [`dial`], [`digest`] and
 //! [`clock`] are shelves: every room may reach them, they name no room; so is [`catalog`], what is known of ClickHouse. [`trial`] walks
 //! from the caller to the decision without a server. [`start`] builds the house from a config, [`reload`] from
-//! a new one under running requests, [`admin`] tells how it is, [`cli`] is its front door.
+//! a new one under running requests, [`admin`] tells how it is, [`cli`] is its front door. [`grants`] writes
+//! what ClickHouse has to hold the rules to, should all of this err, and [`live`] asks it whether it does.
 //!
 //! # Invariants, as absences
 //!
-//! - No request is sent to ClickHouse but by `upstream::forward`, whose only argument of substance is a [`policy::Permitted`].
+//! - No caller's request is sent to ClickHouse but by `upstream::forward`, whose only argument of substance is a [`policy::Permitted`].
+//!   What Keyhouse asks of its own are constant questions: for settings, and those of `keyhouse check --live`.
 //! - No incoming header or parameter reaches the outgoing request: `upstream::outgoing` has no access to the head.
 //! - No credential leaves `identity::credential`: the head that goes on is without them. No ClickHouse password enters
 //!   the rooms before [`upstream`].
@@ -38,8 +40,10 @@ pub mod config;
 pub mod dial;
 pub mod digest;
 pub mod gate;
+pub mod grants;
 pub mod identity;
 pub mod listen;
+pub mod live;
 pub mod policy;
 pub mod record;
 pub mod refusal;

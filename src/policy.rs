@@ -6,6 +6,7 @@ mod base;
 mod decide;
 mod file;
 mod index;
+mod means;
 mod names;
 mod pattern;
 mod rows;
@@ -17,6 +18,8 @@ mod windows;
 
 pub use decide::{Denied, Permit, Permitted, decide};
 pub use file::{Choice, Names, Rules, WrittenRules, files, is_test, load};
+pub use means::{Means, is_filtered_engine, open_tables};
+pub use pattern::Pattern;
 pub use rule::{Openness, Rule};
 pub use settings::{Sent, Why};
 pub use whom::Asking;

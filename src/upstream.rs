@@ -4,6 +4,7 @@ mod answer;
 mod form;
 #[cfg(keyhouse_fuzz)]
 pub mod fuzzing;
+mod live;
 mod node;
 mod outgoing;
 mod settings;
@@ -17,6 +18,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 
 pub use answer::{Answer, AnswerBody};
+pub use live::{Seen, Unset};
 pub use outgoing::Preview;
 
 use crate::config::{self, Config, Problems, UpstreamUser};

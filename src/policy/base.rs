@@ -3,7 +3,7 @@
 use super::rule::Openness;
 
 /// Tables of `system` that hold what every server of a version has: what drivers read when they connect.
-const TABLES: [&str; 11] = [
+pub(super) const TABLES: [&str; 11] = [
     "one",
     "numbers",
     "settings",
@@ -26,7 +26,7 @@ pub(super) fn is_plain_table(database: &str, table: &str) -> bool {
 }
 
 /// Tables of `system` that tell names alone, which most clients read when they connect or complete what is typed.
-const NAMES: [&str; 6] = ["databases", "tables", "columns", "functions", "completions", "documentation"];
+pub(super) const NAMES: [&str; 6] = ["databases", "tables", "columns", "functions", "completions", "documentation"];
 
 /// Whether the database is the server's own.
 pub(super) fn is_of_system(database: &str) -> bool {

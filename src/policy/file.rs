@@ -96,6 +96,10 @@ impl Rules {
         Self { rules, index }
     }
 
+    pub(super) fn all(&self) -> &[Rule] {
+        &self.rules
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.rules.len()

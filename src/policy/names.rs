@@ -42,6 +42,11 @@ impl Calls {
         calls
     }
 
+    /// As they are written, but for the case of functions.
+    pub(super) fn written(&self) -> impl Iterator<Item = String> {
+        self.names.iter().cloned().chain(self.classes.iter().map(|class| format!("{CLASS}{class}")))
+    }
+
     /// Whether a function is among them.
     pub(super) fn has_function(&self, name: &str) -> bool {
         self.names.contains(&name.to_lowercase()) || catalog::function_class(name).is_some_and(|class| self.classes.contains(class))

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// One pattern. `*` stands for any characters and never crosses the dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pattern {
+pub struct Pattern {
     database: String,
     table: String,
 }
@@ -22,6 +22,27 @@ impl Pattern {
         // `.inner.` tables hold what a materialized view keeps: a star does not name them.
         let hidden = table.starts_with('.') && !self.table.starts_with('.');
         !hidden && self.is_of(database) && glob(&self.table, table)
+    }
+
+    /// All tables of a database.
+    pub fn whole(database: &str) -> Option<Self> {
+        (!database.is_empty()).then(|| Self::of(database, "*"))
+    }
+
+    /// These two parts, with their stars.
+    pub fn of(database: &str, table: &str) -> Self {
+        Self { database: database.to_owned(), table: table.to_owned() }
+    }
+
+    /// Its two parts, with their stars.
+    pub fn parts(&self) -> (&str, &str) {
+        (&self.database, &self.table)
+    }
+
+    /// Whether some table could be meant by both.
+    pub fn meets(&self, other: &Self) -> bool {
+        let both = |one: &str, other: &str| meet(one.as_bytes(), other.as_bytes());
+        both(&self.database, &other.database) && both(&self.table, &other.table)
     }
 
     /// Whether it names one table of each database.
@@ -60,6 +81,17 @@ pub(super) fn glob(pattern: &str, text: &str) -> bool {
     rest.ends_with(last)
 }
 
+/// Whether some text fits both.
+fn meet(one: &[u8], other: &[u8]) -> bool {
+    match (one.split_first(), other.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) => meet(rest, other) || other.split_first().is_some_and(|(_, shorter)| meet(one, shorter)),
+        (_, Some((b'*', rest))) => meet(one, rest) || one.split_first().is_some_and(|(_, shorter)| meet(shorter, other)),
+        (Some((a, one)), Some((b, other))) => a == b && meet(one, other),
+        (None, Some(_)) | (Some(_), None) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
@@ -86,6 +118,23 @@ mod tests {
             ("sales.orders", "sales", "orders2", false),
         ] {
             assert_eq!(Pattern::read(pattern).unwrap().fits(database, table), fits, "{pattern} {database} {table}");
+        }
+    }
+
+    #[test]
+    fn patterns_meet_where_a_table_fits_both() {
+        for (one, other, meets) in [
+            ("sales.*", "sales.salaries", true),
+            ("sales.o*", "sales.*s", true),
+            ("sales.o*", "sales.s*", false),
+            ("*.orders", "sales.*", true),
+            ("sales.orders", "sales.orders", true),
+            ("sales.orders", "sale.orders", false),
+            ("s*.a*b", "sa*.ab*", true),
+            ("s*.ac*", "sa*.ab*", false),
+        ] {
+            let [one, other] = [one, other].map(|text| Pattern::read(text).unwrap());
+            assert_eq!((one.meets(&other), other.meets(&one)), (meets, meets), "{one} {other}");
         }
     }
 

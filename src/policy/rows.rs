@@ -80,6 +80,11 @@ impl Rows {
         self.filters.is_empty()
     }
 
+    /// Each table with its filter as it is written.
+    pub(super) fn written(&self) -> impl Iterator<Item = (String, String)> {
+        self.filters.iter().map(|(name, template)| (name.to_string(), template.to_string()))
+    }
+
     /// The claims that have to be kept for them.
     pub(super) fn claims(&self) -> impl Iterator<Item = &str> {
         self.filters.values().flat_map(Template::claims)
@@ -93,8 +98,12 @@ impl Rows {
         if self.is_empty() {
             return Ok(Vec::new());
         }
-        let values = [self.filters(caller)?, "1".to_owned()];
-        Ok(SETTINGS.into_iter().zip(values).map(|(name, value)| Sent { name: name.to_owned(), value, why: Why::Held }).collect())
+        Ok(sent(self.filters(caller)?))
+    }
+
+    /// The same for nobody in particular.
+    pub(super) fn sent_to_all(&self) -> Vec<Sent> {
+        if self.is_empty() { Vec::new() } else { sent("(filters)".to_owned()) }
     }
 
     fn filters(&self, caller: &Caller) -> Result<String, Refusal> {
@@ -149,6 +158,11 @@ impl Rows {
         }
         Ok(())
     }
+}
+
+fn sent(filters: String) -> Vec<Sent> {
+    let values = [filters, "1".to_owned()];
+    SETTINGS.into_iter().zip(values).map(|(name, value)| Sent { name: name.to_owned(), value, why: Why::Held }).collect()
 }
 
 fn closes(clause: Clause) -> bool {

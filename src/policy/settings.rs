@@ -138,6 +138,14 @@ impl Settings {
         Self { pin: pin.into_iter().map(|(name, value)| (name, value_of(&value))).collect(), cap, allow }
     }
 
+    pub(super) fn pins(&self) -> &BTreeMap<String, String> {
+        &self.pin
+    }
+
+    pub(super) fn caps(&self) -> &BTreeMap<String, u64> {
+        &self.cap
+    }
+
     /// Every name that may be sent, for the question which of them a server has.
     pub(super) fn names(&self) -> BTreeSet<&str> {
         let mut names: BTreeSet<&str> = self.pin.keys().chain(self.cap.keys()).map(String::as_str).collect();
@@ -225,7 +233,8 @@ impl Settings {
         self.allow.iter().any(|pattern| if pattern.contains('*') { glob(pattern, name) && known() } else { pattern == name })
     }
 
-    fn modes(&self) -> impl Iterator<Item = &'static str> + use<> {
+    /// Overflow modes of its limits.
+    pub(super) fn modes(&self) -> impl Iterator<Item = &'static str> + use<> {
         let modes: BTreeSet<&'static str> = OVERFLOW.iter().filter(|(limit, _)| self.cap.contains_key(*limit)).map(|(_, mode)| *mode).collect();
         modes.into_iter()
     }

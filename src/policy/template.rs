@@ -1,5 +1,7 @@
 //! Values of the caller within a text that a rule writes: `{username}`, `{claims.tenant}`.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use crate::identity::Caller;
@@ -176,6 +178,17 @@ impl Template {
             }
         }
         Ok(out)
+    }
+}
+
+/// As it is written.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pieces.iter().try_for_each(|piece| match piece {
+            Piece::Text(text) => f.write_str(text),
+            Piece::One(Source::Claim(claim)) | Piece::List(Source::Claim(claim)) => write!(f, "{{claims.{claim}}}"),
+            Piece::One(source) | Piece::List(source) => write!(f, "{{{}}}", source.name()),
+        })
     }
 }
 

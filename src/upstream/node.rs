@@ -223,9 +223,22 @@ impl Connection {
         Ok(known)
     }
 
-    /// ClickHouse's code where it answered with an error, and the body.
     async fn ask_settings(&mut self, user: &User, node: &Node, old: bool) -> Result<(Option<u16>, Bytes), Failure> {
-        let request = outgoing::ask_settings(user, node, old)?;
+        self.answer_to(outgoing::question(user, node, user.question.text(old), None)?).await
+    }
+
+    /// Asks one statement of our own.
+    pub(super) async fn ask(&mut self, user: &User, node: &Node, sql: String, role: Option<&str>) -> Result<Result<String, (u16, String)>, Failure> {
+        let (code, body) = self.answer_to(outgoing::question(user, node, sql, role)?).await?;
+        let text = String::from_utf8_lossy(&body).into_owned();
+        Ok(match code {
+            None => Ok(text),
+            Some(code) => Err((code, text)),
+        })
+    }
+
+    /// ClickHouse's code where it answered with an error, and the body.
+    async fn answer_to(&mut self, request: Outgoing) -> Result<(Option<u16>, Bytes), Failure> {
         let response = self.exchange(request, SETTINGS_TIMEOUT).await?;
         let status = response.status();
         let code = answer::code_in_header(response.headers());

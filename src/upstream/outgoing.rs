@@ -178,10 +178,15 @@ impl Preview {
     }
 }
 
-/// The question for the settings that the server has for this user.
-pub(super) fn ask_settings(user: &User, node: &Node, old: bool) -> Result<Outgoing, Failure> {
-    let question = OutgoingBody::Whole(VecDeque::from([Bytes::from(user.question.text(old))]));
-    request(user, node, "/?database=default".to_owned(), TEXT, question)
+/// A question of our own, as for the settings that the server has for this user.
+pub(super) fn question(user: &User, node: &Node, sql: String, role: Option<&str>) -> Result<Outgoing, Failure> {
+    // The one that every user may name, on servers with `allow_databases` too.
+    let mut address = "/?database=system".to_owned();
+    if let Some(role) = role {
+        address.push_str("&role=");
+        address.extend(utf8_percent_encode(role, ENCODED));
+    }
+    request(user, node, address, TEXT, OutgoingBody::Whole(VecDeque::from([Bytes::from(sql)])))
         .map_err(|error| Failure::new(Reason::Internal, "The request to ClickHouse cannot be built.").because(error))
 }
 

@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::User;
 use super::node::{Failure, Node};
+use super::{Unset, User};
 use crate::policy::{Permitted, Sent, Why};
 use crate::record::RequestId;
 use crate::refusal::{Reason, Refusal};
@@ -173,6 +173,24 @@ impl Known {
             (Why::Capped, Some(row)) if is_no_more(&row.value, &sent.value) => How::Holds,
             (Why::Held | Why::Capped, _) => if_it_may(How::Refuse),
         }
+    }
+
+    /// What of these, and of what protects statements of these effects, cannot be sent and does not hold.
+    pub(super) fn cannot_be_set(&self, sent: &[Sent], reads: bool, inserts: bool) -> Vec<Unset> {
+        let unset = |name: &str, value: &str| Unset { name: name.to_owned(), value: value.to_owned(), is_known: self.0.contains_key(name) };
+        let of_rule = sent.iter().filter(|sent| matches!(self.how(sent), How::Refuse)).map(|sent| unset(&sent.name, &sent.value));
+        let goes_along = |closing: &&Closing| match closing.with {
+            With::All => true,
+            With::Reads => reads,
+            With::Inserts => inserts,
+        };
+        let ours = CLOSING.iter().filter(goes_along).filter(|closing| self.must_be_sent(closing).is_none());
+        of_rule.chain(ours.map(|closing| unset(closing.name, closing.value))).collect()
+    }
+
+    /// Whether its query log can be told which caller it was.
+    pub(super) fn names_callers(&self) -> bool {
+        self.may_change(LOG_COMMENT)
     }
 
     fn may_change(&self, name: &str) -> bool {

@@ -150,13 +150,8 @@ async fn the_example_policies_do_what_they_say() {
     let known = [&known[..], &["input_format_values_interpret_expressions", "input_format_values_deduce_templates_of_expressions"]].concat();
     recorder.knows_settings(known.iter().map(|name| json!({"name": name, "value": "0", "readonly": 0})).collect());
     let grafana = Account::new("grafana", &["--group", "dashboards"]).await;
-    let users: String = ["engineer", "app", "grafana", "pipeline", "agent"]
-        .iter()
-        .map(|user| format!("    {user}: {{cluster: main, user: {}, password: {{file: writer.password}}}}\n", WRITER.name))
-        .collect();
     let plan = Plan::new(&issuer.url, &[&recorder.url]).section("policies", &root.join("policies").display().to_string());
-    let plan = plan.section("service_accounts", &format!("\n{}", grafana.config)).edit("    writer:", &format!("{users}    writer:"));
-    let house = plan.start().await;
+    let house = plan.for_the_examples(&grafana).start().await;
     let mut caller = Caller::plain(house.http()).await;
     let rows: &[(&[&str], &str, &str)] = &[
         (&["data-analysts"], "SELECT * FROM sales.orders", "analyst"),

@@ -32,6 +32,7 @@ mod egress;
 mod explain;
 mod faults;
 mod generated;
+mod grants;
 mod identity_attacks;
 mod keys;
 mod listen;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{
+    accounts::Account,
     certificates::Certificates,
     clickhouse::{ANALYST, WRITER},
     client::{Answer, get, send_plain},
@@ -108,6 +109,13 @@ impl Plan {
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         set(&mut self.environment, name, value);
         self
+    }
+
+    /// With the users and the service account that the policies of `policies/` name.
+    pub fn for_the_examples(self, grafana: &Account) -> Self {
+        let user = |name: &str| format!("    {name}: {{cluster: main, user: {}, password: {{file: writer.password}}}}\n", WRITER.name);
+        let users: String = ["engineer", "app", "grafana", "pipeline", "agent"].map(user).concat();
+        self.section("service_accounts", &format!("\n{}", grafana.config)).edit("    writer:", &format!("{users}    writer:"))
     }
 
     /// What it logs, as `--log` takes it.
