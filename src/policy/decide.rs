@@ -298,8 +298,8 @@ fn also(rule: &Rule, database: &str, name: &Name, via: Via, effect: Effect) -> R
         Via::Table(_) | Via::View(_) => return table(rule, database, name, Effect::Read),
         Via::Dictionary(_) => return dictionary(rule, database, name),
         Via::Database(word) => return all_of(rule, name.database.as_deref().unwrap_or(&name.table), effect, word),
-        // Names that `system.tables` tells, which has to be allowed too.
-        Via::Listing(_) => lists(rule, &name.table, effect),
+        // Names that `system.tables` tells, which has to be allowed too: who may read no table of a database has no use for them.
+        Via::Listing(_) => allows(rule, effect, |pattern| pattern.is_of(&name.table)),
         Via::Other("ENGINE") => base::is_plain_engine(&name.table),
         Via::Other(_) => effect == Effect::Administer,
         // The function that reaches it was judged by its name; what a clause reaches is for nobody.
