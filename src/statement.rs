@@ -390,6 +390,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_anew_is_read_again() {
+        let text = "SELECT * FROM (EXPLAIN a$b = 1 SELECT 1)";
+        let canonical = read(text, &Parameters::new()).map(|statement| statement.canonical().to_owned()).unwrap_or_default();
+        assert_eq!(canonical, "SELECT * FROM (EXPLAIN `a$b` = 1 SELECT 1)");
+        assert!(read(&canonical, &Parameters::new()).is_ok());
+    }
+
+    #[test]
     fn a_function_that_rows_go_to_is_told_from_one_that_they_come_from() {
         let reach = reach("INSERT INTO FUNCTION file('a.csv', CSV) SELECT * FROM url('http://a/', CSV)");
         assert_eq!(reach.table_functions.len(), 2);

@@ -148,7 +148,11 @@ impl<'a> Cursor<'a> {
             {
                 false
             }
-            Some("EXPLAIN") => next == Kind::BareWord || next == Kind::OpeningRoundBracket,
+            // An option's name may be quoted, as one with a dollar sign is written anew.
+            Some("EXPLAIN") => {
+                matches!(next, Kind::BareWord | Kind::OpeningRoundBracket)
+                    || (next == Kind::QuotedIdentifier && self.kind_at(ahead + 2) == Kind::Equals)
+            }
             Some(_) => {
                 matches!(next, Kind::BareWord | Kind::QuotedIdentifier | Kind::OpeningRoundBracket | Kind::OpeningCurlyBrace | Kind::StringLiteral)
                     || (word.eq_ignore_ascii_case("WITH") && matches!(next, Kind::Number | Kind::OpeningSquareBracket | Kind::Minus))

@@ -27,8 +27,9 @@ fuzz_target!(init: keyhouse_fuzz::keep_what_overflows_the_stack(), |input: &[u8]
 fn reaches_the_same(again: &Statement, first: &Statement) {
     let (again, first) = (again.reach(), first.reach());
     let parts = |reach: &Reach| {
-        let Reach { tables, ctes, targets, also, functions, table_functions, settings, parameters: _, format, computed: _ } = reach;
-        format!("{tables:?} {ctes:?} {targets:?} {also:?} {functions:?} {table_functions:?} {settings:?} {format:?}")
+        let Reach { tables, ctes, targets, also, functions, table_functions, target_functions, clauses, settings, format, .. } = reach;
+        let named = format!("{tables:?} {ctes:?} {targets:?} {also:?} {functions:?} {table_functions:?} {target_functions:?}");
+        format!("{named} {clauses:?} {settings:?} {format:?}")
     };
     assert_eq!(parts(again), parts(first), "the reach");
     let replaced = |kind: &str| kind == "Identifier";
