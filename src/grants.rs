@@ -16,6 +16,7 @@ pub use limits::{Hold, Limit, closed, limits};
 
 use crate::config::Config;
 use crate::policy::{Means, Rule, Rules};
+use crate::statement::{is_plain_name, quoted, quoted_name};
 
 /// How it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -47,7 +48,7 @@ pub struct Holder<'a> {
 pub fn holders<'a>(config: &'a Config, rules: &'a Rules) -> Vec<Holder<'a>> {
     let mut holders: Vec<Holder<'a>> = Vec::new();
     for (name, user) in &config.users {
-        let means = rules.iter().map(Rule::means).filter(|means| means.act_as == name);
+        let means = rules.iter().filter(|rule| rule.act_as() == name).map(Rule::means);
         match holders.iter_mut().find(|holder| holder.cluster == user.cluster && holder.user == user.user) {
             Some(holder) => {
                 holder.names.push(name);
@@ -121,7 +122,7 @@ impl Holder<'_> {
                      IF NOT EXISTS {} ON DATABASE.TABLE USING COLUMN = getSetting({}) TO {}",
                     custom.join(", "),
                     quote(&format!("keyhouse_{name}")),
-                    rule.session_settings.first().map(|(setting, _)| crate::statement::quoted(setting)).unwrap_or_default(),
+                    rule.session_settings.first().map(|(setting, _)| quoted(setting)).unwrap_or_default(),
                     quote(self.user),
                 ));
             }
@@ -152,9 +153,7 @@ pub fn write(form: Form, holders: &[Holder<'_>], has: Option<&BTreeSet<String>>)
 
 /// A name as ClickHouse's SQL takes it.
 pub fn quote(name: &str) -> String {
-    let plain =
-        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if plain { name.to_owned() } else { format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`")) }
+    if is_plain_name(name) { name.to_owned() } else { quoted_name(name) }
 }
 
 #[cfg(test)]

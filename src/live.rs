@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::catalog::{self, Setting};
-use crate::grants::{Grant, Held, Hold, Holder, On, closed, limits};
-use crate::policy::{self, Means, Pattern, Rule, Rules};
+use crate::grants::{Grant, Held, Hold, Holder, On, closed, limits, quote};
+use crate::policy::{self, Means, Pattern};
 use crate::refusal::{Reason, Refusal};
 use crate::statement::quoted;
 use crate::upstream::{Seen, Unset, Upstream};
@@ -74,7 +74,7 @@ impl Report {
 }
 
 /// Asks every node of every user's cluster.
-pub async fn look(upstream: &Upstream, holders: &[Holder<'_>], rules: &Rules) -> Report {
+pub async fn look(upstream: &Upstream, holders: &[Holder<'_>]) -> Report {
     let mut report = Report::default();
     for holder in holders {
         for name in &holder.names {
@@ -82,7 +82,7 @@ pub async fn look(upstream: &Upstream, holders: &[Holder<'_>], rules: &Rules) ->
                 let whom = format!("user {} (clickhouse.users.{name}) at {node}", holder.user);
                 let mut view = View { whom, holder, name, findings: Vec::new() };
                 match seen {
-                    Ok(mut seen) => match view.see(&mut seen, rules, holders, &mut report.settings).await {
+                    Ok(mut seen) => match view.see(&mut seen, holders, &mut report.settings).await {
                         Ok(version) => report.asked.push(format!("{}: ClickHouse {version}", view.whom)),
                         Err(refusal) => view.unanswered(&refusal),
                     },
@@ -127,22 +127,14 @@ impl View<'_> {
         );
     }
 
-    async fn see(
-        &mut self,
-        seen: &mut Seen<'_>,
-        rules: &Rules,
-        holders: &[Holder<'_>],
-        settings: &mut Option<BTreeSet<String>>,
-    ) -> Result<String, Refusal> {
+    async fn see(&mut self, seen: &mut Seen<'_>, holders: &[Holder<'_>], settings: &mut Option<BTreeSet<String>>) -> Result<String, Refusal> {
         let version = self.answer(seen, "SELECT version()", None, "its version").await?.unwrap_or_default().trim().to_owned();
         self.version(&version);
-        for rule in rules.iter() {
-            let means = rule.means();
-            if means.act_as == self.name {
-                self.settings_of_rule(seen, rule, &means);
-                self.roles(seen, &means).await?;
-                self.rows(seen, &means).await?;
-            }
+        let (holder, name) = (self.holder, self.name);
+        for means in holder.rules.iter().filter(|means| means.act_as == name) {
+            self.settings_of_rule(seen, means);
+            self.roles(seen, means).await?;
+            self.rows(seen, means).await?;
         }
         self.constraints(seen, holders, settings).await?;
         self.grants(seen).await?;
@@ -187,9 +179,9 @@ impl View<'_> {
         }
     }
 
-    fn settings_of_rule(&mut self, seen: &Seen<'_>, rule: &Rule, means: &Means<'_>) {
+    fn settings_of_rule(&mut self, seen: &Seen<'_>, means: &Means<'_>) {
         let inserts = means.effects.contains("insert") && !means.expressions;
-        for Unset { name, value, is_known } in seen.cannot_be_set(&rule.always_sent(), means.effects.contains("read"), inserts) {
+        for Unset { name, value, is_known } in seen.cannot_be_set(&means.always_sent, means.effects.contains("read"), inserts) {
             let (what, mend) = match is_known {
                 true => (
                     format!("may not change `{name}`, which has to be {value} (code 164 or 452)"),
@@ -378,7 +370,7 @@ impl View<'_> {
 
     /// What ClickHouse would allow and no rule does.
     fn beyond(&mut self, all: &[Line], held: &Held) {
-        let user = crate::grants::quote(self.holder.user);
+        let user = quote(self.holder.user);
         let means = |line: &Line| held.grants.iter().chain(&held.base).any(|grant| line.is_within(grant));
         let mut more: Vec<&Line> = all.iter().filter(|line| !line.is_revoke && !means(line)).collect();
         more.dedup();
@@ -414,7 +406,7 @@ impl View<'_> {
 
     /// What a rule allows and ClickHouse would refuse.
     fn missing(&mut self, all: &[Line], held: &Held) {
-        let user = crate::grants::quote(self.holder.user);
+        let user = quote(self.holder.user);
         for grant in &held.grants {
             let has = |line: &Line| !line.is_revoke && line.is_of(grant);
             if all.iter().any(|line| has(line) && line.covers(grant)) {
@@ -429,7 +421,8 @@ impl View<'_> {
                 format!("GRANT {} ON {} TO {user}; or say less in the rule", grant.privilege, grant.on),
             );
         }
-        for rule in &self.holder.rules {
+        let holder = self.holder;
+        for rule in &holder.rules {
             for (effect, pattern) in &rule.tables {
                 let (database, table) = pattern.parts();
                 let on = On::Table(database.to_owned(), table.to_owned());
@@ -441,13 +434,12 @@ impl View<'_> {
                 let wanted = Grant { privilege, on };
                 let told = held.grants.contains(&wanted) || all.iter().any(|line| !line.is_revoke && line.is_of(&wanted) && line.meets(&wanted));
                 if !told {
-                    self.findings.push(Finding {
-                        severity: Severity::Error,
-                        whom: self.whom.clone(),
-                        what: format!("may not {privilege} anything that `{pattern}` means, which rule `{}` allows", rule.name),
-                        why: "statements that the rule allows are refused by ClickHouse (code 497)".to_owned(),
-                        mend: format!("GRANT {privilege} on the tables that are meant TO {user}"),
-                    });
+                    self.find(
+                        Severity::Error,
+                        format!("may not {privilege} anything that `{pattern}` means, which rule `{}` allows", rule.name),
+                        "statements that the rule allows are refused by ClickHouse (code 497)",
+                        format!("GRANT {privilege} on the tables that are meant TO {user}"),
+                    );
                 }
             }
         }

@@ -48,7 +48,7 @@ use lexer::{Kind, Lexer};
 use pieces::Pieces;
 
 pub use address::Address;
-pub use canonical::quoted;
+pub use canonical::{is_plain_name, quoted, quoted_name};
 pub use coding::Coding;
 pub use data::{Cut, Data, Turn};
 pub use form::{Columns, Upload};

@@ -85,7 +85,7 @@ fn names(prepared: &Prepared) -> String {
 
 fn look(prepared: &Prepared, holders: &[Holder<'_>]) -> std::io::Result<Report> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(live::look(prepared.upstream(), holders, prepared.rules())))
+    Ok(runtime.block_on(live::look(prepared.upstream(), holders)))
 }
 
 fn told(report: &Report) -> String {

@@ -86,7 +86,7 @@ fn own(holder: &Holder<'_>) -> Vec<Limit> {
         });
     }
     for mode in names(&|rule| rule.modes.iter().map(|mode| (*mode).to_owned()).collect()) {
-        let all = rules.iter().all(|rule| rule.modes.iter().any(|own| *own == mode));
+        let all = rules.iter().all(|rule| rule.modes.contains(mode.as_str()));
         limits.push(if all { fixed(&mode, "throw") } else { free(&mode) });
     }
     let known: BTreeSet<String> = limits.iter().map(|limit| limit.name.clone()).collect();

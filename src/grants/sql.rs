@@ -96,6 +96,6 @@ fn line(out: &mut String, text: &str) {
 }
 
 /// A text that stays within its line.
-fn comment(text: &str) -> String {
+pub(super) fn comment(text: &str) -> String {
     text.replace(char::is_control, " ")
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::Holder;
 use super::limits::{Hold, Limit, closed, limits};
-use super::sql::CLOSED;
+use super::sql::{CLOSED, comment};
+use crate::statement::is_plain_name;
 
 const HEAD: &str = "    What ClickHouse has to hold the rules to: made by `keyhouse check`. Put in the passwords' SHA-256
     (printf %s PASSWORD | sha256sum) and, under networks, the addresses that Keyhouse connects from.
@@ -115,23 +116,25 @@ fn queries(statements: &[String]) -> String {
 
 /// What people have to know, within a comment.
 fn told(holders: &[Holder<'_>]) -> String {
-    let mut out = format!("    Cluster {}: a file of its own.\n", holders.first().map_or("", |holder| holder.cluster).replace("--", "- -"));
+    let mut out = format!("    Cluster {}: a file of its own.\n", within_comment(holders.first().map_or("", |holder| holder.cluster)));
     for holder in holders {
         let held = holder.all_held();
         for note in holder.notes().iter().chain(&held.notes) {
-            out.push_str(&format!("    {}: {}\n", holder.user, note.replace(char::is_control, " ").replace("--", "- -")));
+            out.push_str(&format!("    {}: {}\n", holder.user, within_comment(&comment(note))));
         }
-        let is_tag = |name: &str| {
-            name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        };
         let names = std::iter::once(holder.user)
             .chain(holder.names.iter().copied())
             .chain(holder.rules.iter().flat_map(|rule| rule.roles).map(String::as_str));
-        for name in names.filter(|name| !is_tag(name)) {
-            out.push_str(&format!("    {} is no name of an XML element; make it by SQL.\n", name.replace("--", "- -")));
+        for name in names.filter(|name| !is_plain_name(name)) {
+            out.push_str(&format!("    {} is no name of an XML element; make it by SQL.\n", within_comment(name)));
         }
     }
     out
+}
+
+/// Two dashes would end an XML comment.
+fn within_comment(text: &str) -> String {
+    text.replace("--", "- -")
 }
 
 fn escaped(text: &str) -> String {

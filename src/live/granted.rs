@@ -77,7 +77,7 @@ fn split(text: &str) -> Vec<String> {
 impl Line {
     /// Whether it is this privilege, or one that holds it.
     pub(super) fn is_of(&self, grant: &Grant) -> bool {
-        let own = self.privilege.split('(').next().unwrap_or_default().trim();
+        let own = self.name();
         let group = match grant.privilege {
             name if name.starts_with("ALTER ") => ["ALTER", "ALTER TABLE"].contains(&own),
             name if name.starts_with("CREATE ") => own == "CREATE" || own == "CREATE ARBITRARY TEMPORARY TABLE",
@@ -109,26 +109,23 @@ impl Line {
 
     /// Whether it allows nothing that this does not.
     pub(super) fn is_within(&self, grant: &Grant) -> bool {
-        let own = self.privilege.split('(').next().unwrap_or_default().trim();
+        let own = self.name();
+        // What is granted may also be seen.
+        let shows = matches!(own, "SHOW TABLES" | "SHOW COLUMNS" | "SHOW DATABASES" | "SHOW DICTIONARIES");
+        let same = own == grant.privilege;
         // What a table function reads with is in no other form in old servers; USAGE is nothing.
-        if own == "USAGE" {
-            return true;
-        }
-        if own != grant.privilege {
-            return matches!(own, "SHOW TABLES" | "SHOW COLUMNS" | "SHOW DATABASES" | "SHOW DICTIONARIES") && self.is_shown(grant);
-        }
-        match (&grant.on, self.parts()) {
-            (On::Table(database, table), Some((own_database, own_table))) => within(&own_database, database) && within(&own_table, table),
-            (on, _) => self.on == on.to_string(),
-        }
+        own == "USAGE"
+            || match (&grant.on, self.parts()) {
+                (On::Table(database, table), Some((own_database, own_table))) => {
+                    (same || shows) && within(&own_database, database) && within(&own_table, table)
+                }
+                (on, _) => same && self.on == on.to_string(),
+            }
     }
 
-    /// What is granted may also be seen.
-    fn is_shown(&self, grant: &Grant) -> bool {
-        match (&grant.on, self.parts()) {
-            (On::Table(database, table), Some((own_database, own_table))) => within(&own_database, database) && within(&own_table, table),
-            _ => false,
-        }
+    /// The privilege, without its columns.
+    fn name(&self) -> &str {
+        self.privilege.split('(').next().unwrap_or_default().trim()
     }
 
     /// `database.table` without quotes.
@@ -147,8 +144,7 @@ impl Line {
 
     /// Why it is dangerous beyond a rule.
     pub(super) fn danger(&self) -> &'static str {
-        let own = self.privilege.split('(').next().unwrap_or_default().trim();
-        match own {
+        match self.name() {
             "ALL" | "ALL PRIVILEGES" => "it holds everything: reading all tables, leaving the server, managing users",
             "READ" | "WRITE" | "SOURCES" | "URL" | "S3" | "FILE" | "REMOTE" | "HDFS" | "AZURE" | "MYSQL" | "POSTGRES" | "MONGO" | "REDIS"
             | "SQLITE" | "ODBC" | "JDBC" | "KAFKA" | "NATS" | "RABBITMQ" | "CLUSTER" => {

@@ -225,7 +225,7 @@ fn judge(rule: &Rule, database: &str, understood: &Understood) -> Result<(), Ref
 /// A table function is judged as what rows come from, and also as what they go to where it is that.
 fn table_function(rule: &Rule, reach: &Reach, function: &str, effect: Effect) -> Result<(), Refusal> {
     let class = catalog::table_function_class(function);
-    let by_its_dictionary = function == "dictionary" && rule.allow.iter().any(|entry| !entry.dictionaries.is_empty());
+    let by_its_dictionary = function == "dictionary" && names_dictionaries(rule);
     let is_named = |effect| rule.allow.iter().any(|entry| entry.effects.contains(&effect) && entry.table_functions.has_table_function(function));
     let as_source = catalog::is_base_table_function(function) || by_its_dictionary || is_named(Effect::Read) || is_view(rule, reach, function);
     if as_source && (!reach.target_functions.contains(function) || is_named(effect)) {
@@ -262,7 +262,12 @@ fn all_settings(rule: &Rule, understood: &Understood) -> Result<(), Refusal> {
 fn has_function(rule: &Rule, function: &str) -> bool {
     catalog::is_base_function(function)
         || rule.allow.iter().any(|entry| entry.functions.has_function(function))
-        || (catalog::function_class(function) == Some("dictionary") && rule.allow.iter().any(|entry| !entry.dictionaries.is_empty()))
+        || (catalog::function_class(function) == Some("dictionary") && names_dictionaries(rule))
+}
+
+/// Whether dictionaries are judged by their names, so that what reads them needs none.
+fn names_dictionaries(rule: &Rule) -> bool {
+    rule.allow.iter().any(|entry| !entry.dictionaries.is_empty())
 }
 
 fn what_function(function: &str) -> String {

@@ -96,8 +96,9 @@ impl Rules {
         Self { rules, index }
     }
 
-    pub(super) fn all(&self) -> &[Rule] {
-        &self.rules
+    /// One by one, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter()
     }
 
     /// How many there are.

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::base;
-use super::file::Rules;
 use super::pattern::Pattern;
 use super::rule::{Openness, Rule};
 use super::settings::Sent;
@@ -42,7 +41,7 @@ pub struct Means<'a> {
     /// Settings with a most.
     pub caps: &'a BTreeMap<String, u64>,
     /// Overflow modes that are `throw`.
-    pub modes: Vec<&'static str>,
+    pub modes: &'a BTreeSet<&'static str>,
     /// Custom settings, and what they are filled in from.
     pub session_settings: Vec<(&'a str, String)>,
     /// Tables with filters, and the filters as they are written.
@@ -51,11 +50,15 @@ pub struct Means<'a> {
     pub expressions: bool,
     /// Whether it only observes.
     pub observe: bool,
+    /// What goes with every statement that it permits, whoever asks and whatever else they ask for.
+    pub always_sent: Vec<Sent>,
 }
 
 impl Rule {
     /// What it means to ClickHouse.
     pub fn means(&self) -> Means<'_> {
+        let mut always_sent = self.settings.sent(&[]);
+        always_sent.extend(self.rows.sent_to_all());
         let entries = || self.allow.iter().flat_map(|entry| entry.effects.iter().map(move |effect| (entry, *effect)));
         let named = entries().flat_map(|(entry, effect)| entry.table_functions.written().map(move |name| (effect.word(), name)));
         Means {
@@ -73,26 +76,13 @@ impl Rule {
             system: self.system,
             pins: self.settings.pins(),
             caps: self.settings.caps(),
-            modes: self.settings.modes().collect(),
+            modes: self.settings.modes(),
             session_settings: self.session_settings.iter().map(|(name, template)| (name.as_str(), template.to_string())).collect(),
             rows: self.rows.written().collect(),
             expressions: self.insert_values == Values::Expressions,
             observe: self.observe,
+            always_sent,
         }
-    }
-
-    /// What goes with every statement that it permits, whoever asks and whatever else they ask for.
-    pub fn always_sent(&self) -> Vec<Sent> {
-        let mut sent = self.settings.sent(&[]);
-        sent.extend(self.rows.sent_to_all());
-        sent
-    }
-}
-
-impl Rules {
-    /// One by one, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &Rule> {
-        self.all().iter()
     }
 }
 

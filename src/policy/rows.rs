@@ -24,7 +24,7 @@ use crate::catalog;
 use crate::config::Problems;
 use crate::identity::Caller;
 use crate::refusal::{Reason, Refusal};
-use crate::statement::{self, Clause, Effect, Name, Parameters, Statement, Via, quoted};
+use crate::statement::{self, Clause, Effect, Name, Parameters, Statement, Via, is_plain_name, quoted};
 
 /// The setting of ClickHouse that carries them.
 const SETTING: &str = "additional_table_filters";
@@ -65,11 +65,9 @@ impl Rows {
                 problems.add(&place, "is no table that a filter can name; write database.table, of letters, digits and `_`");
                 continue;
             };
-            match Template::read(&text) {
-                Ok(template) => match expression(&template.example()) {
-                    Ok(()) => drop(filters.insert(name, template)),
-                    Err(says) => problems.add(&place, says),
-                },
+            let read = Template::read(&text).and_then(|template| expression(&template.example()).map(|()| template));
+            match read {
+                Ok(template) => drop(filters.insert(name, template)),
                 Err(says) => problems.add(&place, says),
             }
         }
@@ -178,11 +176,8 @@ fn orders_conditions(name: &str) -> bool {
 
 /// `database.table` that needs no quotes: ClickHouse compares the key with the name as it is written without them.
 fn plain_table(text: &str) -> Option<Name> {
-    let part = |part: &str| {
-        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    };
     let (database, table) = text.split_once('.')?;
-    (part(database) && part(table)).then(|| Name::of(database, table))
+    (is_plain_name(database) && is_plain_name(table)).then(|| Name::of(database, table))
 }
 
 /// Whether a filter is one expression that computes on the table's columns alone.

@@ -166,14 +166,14 @@ impl Rule {
         &self.name
     }
 
+    /// The name under `clickhouse.users` whose credential is used.
+    pub fn act_as(&self) -> &str {
+        &self.act_as
+    }
+
     /// Where it is written: file and line.
     pub fn place(&self) -> &str {
         &self.place
-    }
-
-    /// Whether its verdicts are only recorded.
-    pub fn is_observed(&self) -> bool {
-        self.observe
     }
 
     /// Every setting that its statements may be sent with, but for custom ones.
@@ -215,13 +215,7 @@ pub(super) fn check(written: WrittenRule, file: &Path, place: &str, known: Names
         deny.extend(patterns(&entry.deny, &format!("{place}.deny"), problems));
         allow.push(entry_of(&entry, &place, problems));
     }
-    let mut template = |key: String, text: &str| match Template::read(text) {
-        Ok(template) => Some(template),
-        Err(says) => {
-            problems.add(key, says);
-            None
-        }
-    };
+    let mut template = |key: String, text: &str| Template::read(text).map_err(|says| problems.add(key, says)).ok();
     let quota_key = written.quota_key.and_then(|text| template(format!("{place}.quota_key"), &text));
     let mut session_settings = BTreeMap::new();
     for (name, text) in written.session_settings {

@@ -34,6 +34,8 @@ pub struct WrittenSettings {
 pub(super) struct Settings {
     pin: BTreeMap<String, String>,
     cap: BTreeMap<String, u64>,
+    /// Overflow modes of the limits.
+    modes: BTreeSet<&'static str>,
     allow: Vec<String>,
 }
 
@@ -135,7 +137,8 @@ impl Settings {
                 problems.add(format!("{place}.allow"), format!("`{pattern}` can be opened for nobody; pin it where it has to have a value"));
             }
         }
-        Self { pin: pin.into_iter().map(|(name, value)| (name, value_of(&value))).collect(), cap, allow }
+        let modes = OVERFLOW.iter().filter(|(limit, _)| cap.contains_key(*limit)).map(|(_, mode)| *mode).collect();
+        Self { pin: pin.into_iter().map(|(name, value)| (name, value_of(&value))).collect(), cap, modes, allow }
     }
 
     pub(super) fn pins(&self) -> &BTreeMap<String, String> {
@@ -146,13 +149,20 @@ impl Settings {
         &self.cap
     }
 
+    pub(super) fn modes(&self) -> &BTreeSet<&'static str> {
+        &self.modes
+    }
+
     /// Every name that may be sent, for the question which of them a server has.
     pub(super) fn names(&self) -> BTreeSet<&str> {
-        let mut names: BTreeSet<&str> = self.pin.keys().chain(self.cap.keys()).map(String::as_str).collect();
-        for name in self.modes().chain(catalog::settings().filter(|name| self.opens(name))) {
-            names.insert(name);
+        let (patterns, allowed): (Vec<&str>, Vec<&str>) = self.allow.iter().map(String::as_str).partition(|name| name.contains('*'));
+        let mut names: BTreeSet<&str> = self.pin.keys().chain(self.cap.keys()).map(String::as_str).chain(allowed).collect();
+        names.extend(&self.modes);
+        for pattern in patterns {
+            for name in catalog::settings().filter(|name| meets(pattern, name)) {
+                names.insert(name);
+            }
         }
-        names.extend(self.allow.iter().filter(|name| !name.contains('*')).map(String::as_str));
         names
     }
 
@@ -168,10 +178,8 @@ impl Settings {
         }
         sent.extend(self.pin.iter().map(|(name, value)| Sent { name: name.clone(), value: value.clone(), why: Why::Held }));
         sent.extend(capped.into_iter().map(|(name, most)| Sent { name, value: most.to_string(), why: Why::Capped }));
-        for mode in self.modes() {
-            sent.retain(|sent| sent.name != mode);
-            sent.push(Sent { name: mode.to_owned(), value: THROW.to_owned(), why: Why::Held });
-        }
+        sent.retain(|sent| !self.modes.contains(sent.name.as_str()));
+        sent.extend(self.modes.iter().map(|mode| Sent { name: (*mode).to_owned(), value: THROW.to_owned(), why: Why::Held }));
         sent
     }
 
@@ -213,7 +221,7 @@ impl Settings {
         if self.cap.contains_key(name) {
             return plain_number(value).map(drop).ok_or_else(|| refused(name, "takes a whole number above 0, in digits alone"));
         }
-        if self.modes().any(|mode| mode == name) {
+        if self.modes.contains(name) {
             return if value == THROW { Ok(()) } else { Err(refused(name, "is `throw` where the rule sets a limit")) };
         }
         match catalog::setting(name) {
@@ -229,20 +237,18 @@ impl Settings {
 
     /// Whether the rule allows it by its name, or by a pattern, which a name has to be known for.
     fn opens(&self, name: &str) -> bool {
-        let known = || matches!(catalog::setting(name), Setting::Known | Setting::Overflow);
-        self.allow.iter().any(|pattern| if pattern.contains('*') { glob(pattern, name) && known() } else { pattern == name })
+        self.allow.iter().any(|allowed| if allowed.contains('*') { meets(allowed, name) } else { allowed == name })
     }
+}
 
-    /// Overflow modes of its limits.
-    pub(super) fn modes(&self) -> impl Iterator<Item = &'static str> + use<> {
-        let modes: BTreeSet<&'static str> = OVERFLOW.iter().filter(|(limit, _)| self.cap.contains_key(*limit)).map(|(_, mode)| *mode).collect();
-        modes.into_iter()
-    }
+/// Whether a pattern opens the setting.
+fn meets(pattern: &str, name: &str) -> bool {
+    glob(pattern, name) && matches!(catalog::setting(name), Setting::Known | Setting::Overflow)
 }
 
 /// Whether the setting can be opened for nobody.
 pub(super) fn is_closed(name: &str) -> bool {
-    matches!(catalog::setting(name), Setting::Forbidden | Setting::Transport) || OURS.contains(&name)
+    matches!(catalog::setting(name), Setting::Forbidden | Setting::Transport)
 }
 
 /// The refusal of one that is.

@@ -141,14 +141,8 @@ impl Template {
     /// # Errors
     /// 403 where a value is missing, empty or of another form.
     pub(super) fn text(&self, caller: &Caller) -> Result<String, Refusal> {
-        let mut out = String::new();
-        for piece in &self.pieces {
-            match piece {
-                Piece::Text(text) => out.push_str(text),
-                Piece::One(source) | Piece::List(source) => out.push_str(source.one(caller)?),
-            }
-        }
-        Ok(out)
+        let one = |source: &Source| source.one(caller).map(str::to_owned);
+        self.filled(one, one)
     }
 
     /// The text with the caller's values as literals of SQL, behind IN as a list of them.
@@ -156,19 +150,15 @@ impl Template {
     /// # Errors
     /// 403 where a value is missing, empty or of another form.
     pub(super) fn sql(&self, caller: &Caller) -> Result<String, Refusal> {
-        self.literals(|source| Ok(quoted(source.one(caller)?)), |source| Ok(listed(&source.list(caller)?)))
+        self.filled(|source| Ok(quoted(source.one(caller)?)), |source| Ok(listed(&source.list(caller)?)))
     }
 
     /// The same with made-up values, to see whether it can be read.
     pub(super) fn example(&self) -> String {
-        self.literals(|_| Ok(quoted("x")), |_| Ok(listed(&["x", "y"]))).unwrap_or_default()
+        self.filled(|_| Ok(quoted("x")), |_| Ok(listed(&["x", "y"]))).unwrap_or_default()
     }
 
-    fn literals(
-        &self,
-        one: impl Fn(&Source) -> Result<String, Refusal>,
-        list: impl Fn(&Source) -> Result<String, Refusal>,
-    ) -> Result<String, Refusal> {
+    fn filled(&self, one: impl Fn(&Source) -> Result<String, Refusal>, list: impl Fn(&Source) -> Result<String, Refusal>) -> Result<String, Refusal> {
         let mut out = String::new();
         for piece in &self.pieces {
             match piece {

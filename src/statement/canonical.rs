@@ -51,6 +51,18 @@ pub fn quoted(text: &str) -> String {
     out
 }
 
+/// A name in backticks, with the same escapes.
+pub fn quoted_name(name: &str) -> String {
+    let mut out = String::with_capacity(name.len() + 2);
+    quote(&mut out, '`', name.as_bytes(), 0);
+    out
+}
+
+/// Whether a name is one without quotes, for every ClickHouse: letters, digits and `_`, no digit first.
+pub fn is_plain_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
 struct Writer<'a> {
     text: &'a str,
     out: String,

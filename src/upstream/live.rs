@@ -3,6 +3,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+use super::node::{Connection, Node};
 use super::settings::Known;
 use super::{Upstream, User, unreachable};
 use crate::policy::Sent;
@@ -10,10 +13,9 @@ use crate::refusal::Refusal;
 
 /// One node, as one user sees it.
 pub struct Seen<'a> {
-    node: String,
     known: Arc<Known>,
-    connection: super::Connection,
-    at: Arc<super::Node>,
+    connection: Connection,
+    node: Arc<Node>,
     user: &'a User,
 }
 
@@ -40,7 +42,7 @@ impl Upstream {
             let asked = async {
                 let mut connection = node.connection(true).await.map_err(unreachable)?;
                 let known = connection.settings_of(user, node).await.map_err(|failure| failure.refusal(node))?;
-                Ok(Seen { node: node.to_string(), known, connection, at: Arc::clone(node), user })
+                Ok(Seen { known, connection, node: Arc::clone(node), user })
             };
             let asked = asked.await;
             seen.push((node.to_string(), asked));
@@ -50,11 +52,6 @@ impl Upstream {
 }
 
 impl Seen<'_> {
-    /// Its address.
-    pub fn node(&self) -> &str {
-        &self.node
-    }
-
     /// What of a rule's settings, and of Keyhouse's own for its effects, cannot be sent: judged as before every statement.
     pub fn cannot_be_set(&self, sent: &[Sent], reads: bool, inserts: bool) -> Vec<Unset> {
         self.known.cannot_be_set(sent, reads, inserts)
@@ -72,7 +69,9 @@ impl Seen<'_> {
     /// Where there is no answer.
     pub async fn ask(&mut self, sql: &str, role: Option<&str>) -> Result<Result<String, (u16, String)>, Refusal> {
         // A server may hang up behind an answer.
-        self.connection = self.at.connection(true).await.map_err(unreachable)?;
-        self.connection.ask(self.user, &self.at, sql.to_owned(), role).await.map_err(|failure| failure.refusal(&self.at))
+        self.connection = self.node.connection(true).await.map_err(unreachable)?;
+        let told = self.connection.ask(self.user, &self.node, sql.to_owned(), role).await.map_err(|failure| failure.refusal(&self.node))?;
+        let text = |body: Bytes| String::from_utf8_lossy(&body).into_owned();
+        Ok(told.map(text).map_err(|(code, body)| (code, text(body))))
     }
 }

@@ -204,41 +204,25 @@ impl Connection {
         if let Some(known) = self.known.get(&user.config.name) {
             return Ok(Arc::clone(known));
         }
-        let (mut code, mut body) = self.ask_settings(user, node, node.is_old.load(Ordering::Relaxed)).await?;
-        if code == Some(settings::UNKNOWN_COLUMN) {
+        let mut told = self.ask(user, node, user.question.text(node.is_old.load(Ordering::Relaxed)), None).await?;
+        if matches!(told, Err((settings::UNKNOWN_COLUMN, _))) {
             node.is_old.store(true, Ordering::Relaxed);
             // Some hang up behind an error; the next connection asks rightly at once.
             if tokio::time::timeout(NOTICE, self.sender.ready()).await.ok().and_then(Result::ok).is_none() {
                 let says = "ClickHouse closed the connection before it answered about its settings.";
                 return Err(Failure { reused: true, ..Failure::new(Reason::UpstreamBroken, says) });
             }
-            (code, body) = self.ask_settings(user, node, true).await?;
+            told = self.ask(user, node, user.question.text(true), None).await?;
         }
-        if code.is_some() {
-            return Err(settings::failed(code, &body));
-        }
-        let known = user.known(&body)?;
+        let known = user.known(&told.map_err(|(code, body)| settings::failed(Some(code), &body))?)?;
         user.settings_known(&known, node);
         self.known.insert(user.config.name.clone(), Arc::clone(&known));
         Ok(known)
     }
 
-    async fn ask_settings(&mut self, user: &User, node: &Node, old: bool) -> Result<(Option<u16>, Bytes), Failure> {
-        self.answer_to(outgoing::question(user, node, user.question.text(old), None)?).await
-    }
-
-    /// Asks one statement of our own.
-    pub(super) async fn ask(&mut self, user: &User, node: &Node, sql: String, role: Option<&str>) -> Result<Result<String, (u16, String)>, Failure> {
-        let (code, body) = self.answer_to(outgoing::question(user, node, sql, role)?).await?;
-        let text = String::from_utf8_lossy(&body).into_owned();
-        Ok(match code {
-            None => Ok(text),
-            Some(code) => Err((code, text)),
-        })
-    }
-
-    /// ClickHouse's code where it answered with an error, and the body.
-    async fn answer_to(&mut self, request: Outgoing) -> Result<(Option<u16>, Bytes), Failure> {
+    /// Asks one statement of our own; where ClickHouse answers an error, its code comes with the body, or 0 where it tells none.
+    pub(super) async fn ask(&mut self, user: &User, node: &Node, sql: String, role: Option<&str>) -> Result<Result<Bytes, (u16, Bytes)>, Failure> {
+        let request = outgoing::question(user, node, sql, role)?;
         let response = self.exchange(request, SETTINGS_TIMEOUT).await?;
         let status = response.status();
         let code = answer::code_in_header(response.headers());
@@ -248,10 +232,10 @@ impl Connection {
             Ok(Err(error)) => return Err(Failure::new(Reason::UpstreamBroken, "ClickHouse's answer about its settings broke off.").because(error)),
             Err(_elapsed) => return Err(Failure::new(Reason::UpstreamTimeout, "ClickHouse did not answer about its settings in time.")),
         };
-        match status.is_success() && code.is_none() {
-            true => Ok((None, body)),
-            false => Ok((code.or_else(|| answer::code_in_text(&body)).or(Some(0)), body)),
-        }
+        Ok(match status.is_success() && code.is_none() {
+            true => Ok(body),
+            false => Err((code.or_else(|| answer::code_in_text(&body)).unwrap_or(0), body)),
+        })
     }
 }
 

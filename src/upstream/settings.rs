@@ -26,6 +26,17 @@ enum With {
     Inserts,
 }
 
+impl With {
+    /// Whether it goes with a statement that reads, or that inserts data.
+    fn goes_along(self, reads: bool, inserts: bool) -> bool {
+        match self {
+            Self::All => true,
+            Self::Reads => reads,
+            Self::Inserts => inserts,
+        }
+    }
+}
+
 /// A setting that closes something.
 struct Closing {
     name: &'static str,
@@ -58,28 +69,28 @@ const LOG_COMMENT: &str = "log_comment";
 
 /// The question for what a server has of what may be sent, as one statement.
 pub(super) struct Question {
-    names: String,
+    names: Vec<String>,
 }
 
 impl Question {
     /// For Keyhouse's own settings and these.
     pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         let names: BTreeSet<&str> = CLOSING.iter().map(|closing| closing.name).chain([LOG_COMMENT, CANCEL]).chain(names).collect();
-        let names: Vec<String> = names.into_iter().map(quoted).collect();
-        Self { names: names.join(",") }
+        Self { names: names.into_iter().map(str::to_owned).collect() }
     }
 
     /// What a server tells that has all of them and lets them be changed.
     pub(super) fn all_known(&self) -> Known {
-        let names = self.names.split(',').map(|name| name.trim_matches('\'').to_owned());
-        Known(names.map(|name| (name.clone(), Row { name, value: String::new(), readonly: 0 })).collect())
+        let row = |name: &String| (name.clone(), Row { name: name.clone(), value: String::new(), readonly: 0 });
+        Known(self.names.iter().map(row).collect())
     }
 
     /// The statement. Servers before 19 have no column for whether a setting may be changed; of them, and of those that may be
     /// one, every column is asked for, which any server answers.
     pub(super) fn text(&self, old: bool) -> String {
         let columns = if old { "*" } else { "name, value, readonly" };
-        format!("SELECT {columns} FROM system.settings WHERE name IN ({}) FORMAT JSONEachRow", self.names)
+        let names: Vec<String> = self.names.iter().map(|name| quoted(name)).collect();
+        format!("SELECT {columns} FROM system.settings WHERE name IN ({}) FORMAT JSONEachRow", names.join(","))
     }
 }
 
@@ -134,19 +145,17 @@ impl Known {
                 How::Refuse => return Err(cannot_be_set(&sent.name, &sent.value, user, node)),
             }
         }
-        if self.may_change(LOG_COMMENT) {
+        if self.names_callers() {
             wanted.settings.push((LOG_COMMENT, Cow::Owned(log_comment(permitted, id))));
         }
         if effect == Effect::Read && self.may_change(CANCEL) {
             wanted.settings.push((CANCEL, Cow::Borrowed("1")));
         }
+        let inserts = effect == Effect::Insert && !understood.statement().values_are_expressions();
         for closing in &CLOSING {
-            let goes_along = match closing.with {
-                With::All => true,
-                With::Reads => effect == Effect::Read,
-                With::Inserts => effect == Effect::Insert && !understood.statement().values_are_expressions(),
-            };
-            if goes_along && self.must_be_sent(closing).ok_or_else(|| cannot_be_set(closing.name, closing.value, user, node))? {
+            if closing.with.goes_along(effect == Effect::Read, inserts)
+                && self.must_be_sent(closing).ok_or_else(|| cannot_be_set(closing.name, closing.value, user, node))?
+            {
                 wanted.settings.push((closing.name, Cow::Borrowed(closing.value)));
             }
         }
@@ -179,12 +188,7 @@ impl Known {
     pub(super) fn cannot_be_set(&self, sent: &[Sent], reads: bool, inserts: bool) -> Vec<Unset> {
         let unset = |name: &str, value: &str| Unset { name: name.to_owned(), value: value.to_owned(), is_known: self.0.contains_key(name) };
         let of_rule = sent.iter().filter(|sent| matches!(self.how(sent), How::Refuse)).map(|sent| unset(&sent.name, &sent.value));
-        let goes_along = |closing: &&Closing| match closing.with {
-            With::All => true,
-            With::Reads => reads,
-            With::Inserts => inserts,
-        };
-        let ours = CLOSING.iter().filter(goes_along).filter(|closing| self.must_be_sent(closing).is_none());
+        let ours = CLOSING.iter().filter(|closing| closing.with.goes_along(reads, inserts) && self.must_be_sent(closing).is_none());
         of_rule.chain(ours.map(|closing| unset(closing.name, closing.value))).collect()
     }
 
@@ -208,7 +212,7 @@ impl User {
     /// Notes that the settings are known, and says once where statements go unnamed.
     pub(super) fn settings_known(&self, known: &Known, node: &Node) {
         self.asked.store(true, Ordering::Relaxed);
-        if !known.may_change(LOG_COMMENT) && !self.told.swap(true, Ordering::Relaxed) {
+        if !known.names_callers() && !self.told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 user = self.config.name,
                 node = %node,
