@@ -9,9 +9,14 @@ mod statement;
 mod test;
 mod token;
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::identity::Caller;
 
 /// An identity-aware reverse proxy in front of ClickHouse's HTTP interface.
 #[derive(Parser)]
@@ -53,6 +58,21 @@ pub fn run() -> ExitCode {
         Command::Token(arguments) => token::run(&arguments),
         Command::ServiceAccount(arguments) => service_account::run(&arguments),
     }
+}
+
+/// Reads a file, or standard input where it is called `-`, up to so many bytes.
+fn read(file: &Path, longest: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    match file.as_os_str() == "-" {
+        true => io::stdin().lock().take(longest).read_to_end(&mut bytes)?,
+        false => File::open(file)?.take(longest).read_to_end(&mut bytes)?,
+    };
+    Ok(bytes)
+}
+
+/// Where a caller belongs, for people.
+fn groups_of(caller: &Caller) -> String {
+    if caller.groups.is_empty() { "in no group".to_owned() } else { format!("in {}", caller.groups.join(", ")) }
 }
 
 /// Says what is allowed in a config and seldom meant.

@@ -1,7 +1,7 @@
 //! `keyhouse explain`: what the gate would make of a caller's request, and what ClickHouse would be sent.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -92,19 +92,13 @@ fn asker_of(file: &Path) -> Result<Asker, String> {
 }
 
 fn bytes_of(file: &Path) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    let read = match file.as_os_str() == "-" {
-        true => io::stdin().lock().take(LONGEST).read_to_end(&mut bytes),
-        false => std::fs::File::open(file).and_then(|open| open.take(LONGEST).read_to_end(&mut bytes)),
-    };
-    read.map_err(|error| format!("{} cannot be read ({error})", file.display()))?;
-    Ok(bytes)
+    super::read(file, LONGEST).map_err(|error| format!("{} cannot be read ({error})", file.display()))
 }
 
 fn print(asker: &Asker, judged: &Judged, prepared: &Prepared) -> io::Result<()> {
     let mut output = io::stdout().lock();
-    let groups = if asker.caller.groups.is_empty() { "in no group".to_owned() } else { format!("in {}", asker.caller.groups.join(", ")) };
-    writeln!(output, "{:<10} {} ({}), {groups}, from {}", "caller", asker.caller.username, asker.caller.key(), asker.from)?;
+    let (caller, groups) = (&asker.caller, super::groups_of(&asker.caller));
+    writeln!(output, "{:<10} {} ({}), {groups}, from {}", "caller", caller.username, caller.key(), asker.from)?;
     match &judged.rule {
         Some((name, place)) => writeln!(output, "{:<10} {name} ({place})", "rule")?,
         None => writeln!(output, "{:<10} none", "rule")?,

@@ -1,6 +1,6 @@
 //! `keyhouse token explain`: what a token says, and what the gate would make of it, in the same words.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -70,12 +70,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn read(explain: &Explain) -> io::Result<String> {
-    let mut text = String::new();
-    if explain.token.as_os_str() == "-" {
-        io::stdin().lock().take(LONGEST).read_to_string(&mut text)?;
-    } else {
-        std::fs::File::open(&explain.token)?.take(LONGEST).read_to_string(&mut text)?;
-    }
+    let text = String::from_utf8(super::read(&explain.token, LONGEST)?)
+        .map_err(|_error| io::Error::new(io::ErrorKind::InvalidData, "stream did not contain valid UTF-8"))?;
     Ok(bare(&text))
 }
 
@@ -103,7 +99,7 @@ fn print(explained: &Explained, offline: bool, rules: &Rules) -> io::Result<()> 
     match &explained.judged {
         Err(refusal) => writeln!(output, "refused ({}): {}", refusal.reason(), refusal.says()),
         Ok(caller) => {
-            let groups = if caller.groups.is_empty() { "in no group".to_owned() } else { format!("in {}", caller.groups.join(", ")) };
+            let groups = super::groups_of(caller);
             let rule = rule_for(rules, caller);
             writeln!(output, "lets in {} ({}), {groups}; {rule}", caller.username, caller.key())?;
             if offline {

@@ -349,15 +349,8 @@ pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> 
     let trusted_proxies = network::networks("trusted_proxies", &written.trusted_proxies, checks.problems);
     let listeners = checks.listeners(&written.listen, &trusted_proxies);
     let admin = checks.address("admin.address", &written.admin.address);
-    let admin_token = written.admin.token.as_ref().and_then(|token| checks.secret("admin.token", token));
-    let secret_files: Vec<PathBuf> = written
-        .admin
-        .token
-        .iter()
-        .chain(written.clickhouse.users.values().map(|user| &user.password))
-        .filter_map(|secret| secret.file())
-        .map(|file| base.join(file))
-        .collect();
+    let admin_token = written.admin.token.as_ref().and_then(|token| checks.secret(ADMIN_TOKEN, token));
+    let secret_files = secrets(&written).filter_map(|(_, secret)| secret.file()).map(|file| base.join(file)).collect();
     let providers = checks.providers(&written.identity_providers);
     let service_accounts = checks.service_accounts(&written.service_accounts);
     let clusters = checks.clusters(&written.clickhouse.clusters);
@@ -406,6 +399,14 @@ pub fn moment(key: impl Display, text: &str, problems: &mut Problems) -> Option<
 pub fn usual_limits() -> Limits {
     let mut problems = Problems::default();
     Checks { base: Path::new("."), problems: &mut problems, printed: BTreeMap::new(), refreshes: Vec::new() }.limits(&written::Limits::default())
+}
+
+const ADMIN_TOKEN: &str = "admin.token";
+
+/// Every secret with its key.
+fn secrets(written: &written::Config) -> impl Iterator<Item = (String, &written::Secret)> {
+    let token = written.admin.token.iter().map(|token| (ADMIN_TOKEN.to_owned(), token));
+    token.chain(written.clickhouse.users.iter().map(|(name, user)| (password_key(name), &user.password)))
 }
 
 fn password_key(user: &str) -> String {
@@ -560,9 +561,7 @@ impl Checks<'_> {
 
     /// Runs every command of the config, beside each other: one that hangs must not be waited for once more for the next.
     fn commands(&mut self, written: &written::Config) {
-        let token = written.admin.token.iter().map(|token| ("admin.token".to_owned(), token));
-        let passwords = written.clickhouse.users.iter().map(|(name, user)| (password_key(name), &user.password));
-        let commands: Vec<_> = token.chain(passwords).filter_map(|(key, secret)| Some((key.clone(), self.command(&key, secret)?))).collect();
+        let commands: Vec<_> = secrets(written).filter_map(|(key, secret)| Some((key.clone(), self.command(&key, secret)?))).collect();
         let mut printed = command::run_all(commands.clone());
         self.printed = commands
             .into_iter()

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 /// The whole file.
@@ -468,10 +467,15 @@ fn database() -> String {
     "default".to_owned()
 }
 
+// Without words of its own the reader would quote a password that somebody wrote in its stead.
 /// Where a secret comes from: one of the three.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(try_from = "SecretSource")]
-#[schemars(!try_from, untagged)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "a secret does not stand in the config, and has one place; write {file: ...}, {env: NAME} or {command: [program, argument, ...], \
+                 refresh: 5m, timeout: 10s}, with quotes around arguments that are numbers"
+)]
 pub enum Secret {
     /// From a file, read anew when it changes (`reload_on_change`).
     File {
@@ -506,39 +510,6 @@ impl Secret {
         match self {
             Self::File { file } => Some(file),
             Self::Env { .. } | Self::Command { .. } => None,
-        }
-    }
-}
-
-/// A secret's place as it is written. A plain enum would quote a password that somebody wrote in its stead.
-#[derive(Deserialize)]
-#[serde(untagged, deny_unknown_fields)]
-enum SecretSource {
-    File {
-        file: String,
-    },
-    Env {
-        env: String,
-    },
-    Command {
-        command: Vec<String>,
-        refresh: Option<String>,
-        #[serde(default = "command_timeout")]
-        timeout: String,
-    },
-    Other(IgnoredAny),
-}
-
-impl TryFrom<SecretSource> for Secret {
-    type Error = &'static str;
-
-    fn try_from(written: SecretSource) -> Result<Self, Self::Error> {
-        match written {
-            SecretSource::File { file } => Ok(Self::File { file }),
-            SecretSource::Env { env } => Ok(Self::Env { env }),
-            SecretSource::Command { command, refresh, timeout } => Ok(Self::Command { command, refresh, timeout }),
-            SecretSource::Other(_) => Err("a secret does not stand in the config, and has one place; write {file: ...}, {env: NAME} or \
-                 {command: [program, argument, ...], refresh: 5m, timeout: 10s}, with quotes around arguments that are numbers"),
         }
     }
 }
