@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::clock;
-use crate::config::{Limits, Problems, SERVICE_ACCOUNT, StatementForm, checked};
+use crate::config::{Limits, Problems, SERVICE_ACCOUNT, Scalar, StatementForm, checked};
 use crate::identity::{Caller, Identified};
 use crate::listen::Arriving;
 use crate::policy::{self, Asking, Choice, Denied, Permitted, Rules};
@@ -90,6 +90,83 @@ impl Asker {
         };
         let asker = Self::of(caller);
         Ok(Self { from: written.from.unwrap_or(asker.from), at: at.flatten().unwrap_or(asker.at), ..asker })
+    }
+}
+
+/// A file of tests.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct WrittenTests {
+    /// Who asks, by the names that the tests use.
+    #[serde(default)]
+    pub callers: BTreeMap<String, WrittenCaller>,
+    /// What they ask, and what is to come of it.
+    pub tests: Vec<WrittenTest>,
+}
+
+/// One request and what is to come of it.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct WrittenTest {
+    /// What it shows.
+    pub name: Option<String>,
+    /// Who asks: one of the callers.
+    #[serde(rename = "as")]
+    pub caller: String,
+    /// The statement.
+    #[serde(default)]
+    pub statement: String,
+    /// The address parameters besides it, as `max_threads=2&database=sales`.
+    #[serde(default)]
+    pub query: String,
+    /// The method.
+    #[serde(default = "post")]
+    pub method: String,
+    /// Header fields.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// What is to come of it.
+    pub verdict: Verdict,
+    /// The rule that judges.
+    pub rule: Option<String>,
+    /// The reason of a refusal, or of what is only observed.
+    pub reason: Option<String>,
+    /// What the refused caller is told, or a part of it.
+    pub says: Option<String>,
+    /// The credential.
+    pub act_as: Option<String>,
+    /// The roles that are active.
+    pub roles: Option<Vec<String>>,
+    /// By what ClickHouse counts.
+    pub quota_key: Option<String>,
+    /// Settings that are sent, besides those that Keyhouse always sends: all of them.
+    pub settings: Option<BTreeMap<String, Scalar>>,
+    /// The text that ClickHouse gets.
+    pub sends: Option<String>,
+}
+
+fn post() -> String {
+    Method::POST.to_string()
+}
+
+/// What is to come of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It passes.
+    Permit,
+    /// It does not.
+    Refuse,
+    /// It passes, and a rule that only observes would refuse it.
+    Observe,
+}
+
+impl Verdict {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Permit => "permit",
+            Verdict::Refuse => "refuse",
+            Verdict::Observe => "observe",
+        }
     }
 }
 

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use schemars::{Schema, schema_for, transform::Transform, transform::transform_subschemas};
 
-use super::test::WrittenTests;
 use crate::config::written::Config;
 use crate::policy::WrittenRules;
+use crate::trial::WrittenTests;
 
 /// What `keyhouse schema` takes.
 #[derive(clap::Args)]

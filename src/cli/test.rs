@@ -6,12 +6,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use http::Method;
-use serde::Deserialize;
 
-use crate::config::{Limits, Problems, Scalar, checked, read_yaml};
+use crate::config::{Limits, Problems, checked, read_yaml};
 use crate::policy::{self, Names, Rules};
 use crate::start;
-use crate::trial::{Asked, Asker, Judged, Trial, WrittenCaller};
+use crate::trial::{Asked, Asker, Judged, Trial, Verdict, WrittenCaller, WrittenTest, WrittenTests};
 
 /// What `keyhouse test` takes.
 #[derive(clap::Args)]
@@ -22,68 +21,6 @@ pub(super) struct Arguments {
     /// The config file that the rules are for: names of users, providers and service accounts have to be in it then.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-}
-
-/// A file of tests.
-#[derive(Debug, Deserialize, schemars::JsonSchema)]
-pub(super) struct WrittenTests {
-    /// Who asks, by the names that the tests use.
-    #[serde(default)]
-    callers: BTreeMap<String, WrittenCaller>,
-    /// What they ask, and what is to come of it.
-    tests: Vec<WrittenTest>,
-}
-
-/// One request and what is to come of it.
-#[derive(Debug, Deserialize, schemars::JsonSchema)]
-struct WrittenTest {
-    /// What it shows.
-    name: Option<String>,
-    /// Who asks: one of the callers.
-    #[serde(rename = "as")]
-    caller: String,
-    /// The statement.
-    #[serde(default)]
-    statement: String,
-    /// The address parameters besides it, as `max_threads=2&database=sales`.
-    #[serde(default)]
-    query: String,
-    /// The method.
-    #[serde(default = "post")]
-    method: String,
-    /// Header fields.
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    /// What is to come of it.
-    verdict: Verdict,
-    /// The rule that judges.
-    rule: Option<String>,
-    /// The reason of a refusal, or of what is only observed.
-    reason: Option<String>,
-    /// What the refused caller is told, or a part of it.
-    says: Option<String>,
-    /// The credential.
-    act_as: Option<String>,
-    /// The roles that are active.
-    roles: Option<Vec<String>>,
-    /// By what ClickHouse counts.
-    quota_key: Option<String>,
-    /// Settings that are sent, besides those that Keyhouse always sends: all of them.
-    settings: Option<BTreeMap<String, Scalar>>,
-    /// The text that ClickHouse gets.
-    sends: Option<String>,
-}
-
-fn post() -> String {
-    Method::POST.to_string()
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Verdict {
-    Permit,
-    Refuse,
-    Observe,
 }
 
 /// Exit code 0 where all came out as written, 1 where one did not, 2 where there is nothing to try.
@@ -171,7 +108,7 @@ fn compare(test: &WrittenTest, judged: &Judged) -> Vec<Difference> {
     };
     let why = refusal.map(|refusal| format!(" ({}): {}", refusal.reason(), refusal.says())).unwrap_or_default();
     if came != test.verdict {
-        is("verdict", Some(word(test.verdict).to_owned()), format!("{}{why}", word(came)));
+        is("verdict", Some(test.verdict.word().to_owned()), format!("{}{why}", came.word()));
     }
     is("rule", test.rule.clone(), judged.rule.as_ref().map_or("none", |(name, _)| name).to_owned());
     is("reason", test.reason.clone(), refusal.map_or("none", |refusal| refusal.reason().code()).to_owned());
@@ -189,12 +126,4 @@ fn compare(test: &WrittenTest, judged: &Judged) -> Vec<Difference> {
     let written = test.settings.as_ref().map(|settings| shown(settings.iter().map(|(name, value)| (name.as_str(), value.to_string())).collect()));
     is("settings", written, shown(permit.settings().iter().map(|sent| (sent.name.as_str(), sent.value.clone())).collect()));
     differences
-}
-
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Permit => "permit",
-        Verdict::Refuse => "refuse",
-        Verdict::Observe => "observe",
-    }
 }

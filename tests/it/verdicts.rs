@@ -7,15 +7,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use keyhouse::trial::{Verdict, WrittenTest, WrittenTests};
+use serde_json::{Value, json};
 
 use crate::support::{
     accounts::Account,
-    client::send_plain,
+    client::{Answer, send_plain},
     house::{Plan, run},
     issuer::Issuer,
-    recorder::Recorder,
+    raw::encoded,
+    recorder::{Heard, Recorder},
     script::Script,
 };
 
@@ -24,61 +25,25 @@ fn numbers() -> impl Iterator<Item = u32> {
     (61..=94).chain([103, 104]).chain(114..=145).chain(149..=155)
 }
 
-#[derive(Deserialize)]
-struct File {
-    callers: BTreeMap<String, Who>,
-    tests: Vec<Row>,
-}
-
-#[derive(Deserialize)]
-struct Who {
-    #[serde(default)]
-    groups: Vec<String>,
-    #[serde(default)]
-    claims: Map<String, Value>,
-    service_account: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Row {
-    #[serde(default)]
-    name: String,
-    #[serde(rename = "as")]
-    caller: String,
-    #[serde(default)]
-    query: String,
-    #[serde(default = "post")]
-    method: String,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    statement: String,
-    verdict: String,
-    reason: Option<String>,
-    rule: Option<String>,
-    roles: Option<Vec<String>>,
-    quota_key: Option<String>,
-    settings: Option<BTreeMap<String, Value>>,
-    sends: Option<String>,
-}
-
-fn post() -> String {
-    "POST".to_owned()
-}
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verdicts")
+/// The HTTP status of a refusal.
+fn status_of(reason: &str) -> u16 {
+    match reason {
+        "parameter-not-allowed" | "malformed-parameter" | "not-understood" | "several-statements" => 400,
+        _ => 403,
+    }
 }
 
 /// The files of the folder that are tests, or policies.
 fn files(tests: bool) -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verdicts");
     let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
-    let paths = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut paths: Vec<PathBuf> = paths.filter(|path| name(path).ends_with(".test.yaml") == tests).collect();
     paths.sort();
     paths.iter().map(|path| (name(path), fs::read_to_string(path).unwrap())).collect()
 }
 
-fn written() -> Vec<(String, File)> {
+fn written() -> Vec<(String, WrittenTests)> {
     files(true).into_iter().map(|(name, text)| (name, serde_saphyr::from_str(&text).unwrap())).collect()
 }
 
@@ -90,27 +55,14 @@ async fn every_verdict_is_as_it_is_written_and_every_attack_has_one() {
     let files = written();
     let rows: usize = files.iter().map(|(_, file)| file.tests.len()).sum();
     assert!(rows >= 300 && told.out.contains(&format!("{rows} of {rows} as written")), "{rows}: {}", told.out);
-    let named = files.iter().flat_map(|(_, file)| &file.tests).filter_map(|row| row.name.split(':').next()?.parse().ok());
-    let named: BTreeSet<u32> = named.collect();
+    let names = files.iter().flat_map(|(_, file)| &file.tests).filter_map(|row| row.name.as_deref());
+    let named: BTreeSet<u32> = names.filter_map(|name| name.split(':').next()?.parse().ok()).collect();
     let missing: Vec<u32> = numbers().filter(|number| !named.contains(number)).collect();
     assert!(missing.is_empty(), "attacks without a row: {missing:?}");
 }
 
-/// What an address needs to have encoded of what people write; `%` stands for itself.
-fn encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"#<>\\^`{|}".contains(&byte);
-    text.bytes().fold(String::new(), |mut out, byte| {
-        if plain(byte) {
-            out.push(byte.into())
-        } else {
-            write!(out, "%{byte:02X}").unwrap()
-        }
-        out
-    })
-}
-
-fn request(row: &Row, token: &str) -> Vec<u8> {
-    let mut target = format!("/?{}", encoded(&row.query));
+fn request(row: &WrittenTest, token: &str) -> Vec<u8> {
+    let mut target = encoded(&format!("/?{}", row.query));
     let body = if row.method == "POST" { row.statement.as_str() } else { "" };
     if body.is_empty() {
         let joint = if row.query.is_empty() { "" } else { "&" };
@@ -121,25 +73,32 @@ fn request(row: &Row, token: &str) -> Vec<u8> {
     format!("{} {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n{headers}{length}\r\n{body}", row.method).into_bytes()
 }
 
-/// What of the row is not so in what the upstream heard.
-fn unheard(row: &Row, heard: &crate::support::recorder::Heard) -> Vec<String> {
+/// What is sent whatever the rule says.
+const OURS: [&str; 10] = [
+    "database",
+    "query_id",
+    "log_comment",
+    "readonly",
+    "input_format_values_interpret_expressions",
+    "input_format_values_deduce_templates_of_expressions",
+    "default_format",
+    "role",
+    "quota_key",
+    "query",
+];
+
+/// What of a row that passes is not so in what the upstream heard.
+fn unheard(row: &WrittenTest, heard: &Heard) -> Vec<String> {
     let mut wrong = Vec::new();
-    for (name, value) in row.settings.iter().flatten() {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        if heard.parameter(name).as_ref() != Some(&value) {
-            wrong.push(format!("{name} is {:?} and not {value:?}", heard.parameter(name)));
-        }
-    }
     let parameters = heard.parameters();
-    let sent: BTreeSet<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
-    let ours = ["database", "query_id", "log_comment", "readonly", "input_format_values_interpret_expressions"];
-    let ours = [&ours[..], &["input_format_values_deduce_templates_of_expressions", "default_format", "role", "quota_key", "query"]].concat();
     if let Some(settings) = &row.settings {
-        let more: Vec<&&str> =
-            sent.iter().filter(|name| !ours.contains(name) && !settings.contains_key(**name) && !name.starts_with("param_")).collect();
-        if !more.is_empty() {
-            wrong.push(format!("also sent: {more:?}"));
+        for (name, value) in settings {
+            if heard.parameter(name) != Some(value.to_string()) {
+                wrong.push(format!("{name} is {:?} and not {value}", heard.parameter(name)));
+            }
         }
+        let is_wanted = |name: &str| OURS.contains(&name) || settings.contains_key(name) || name.starts_with("param_");
+        wrong.extend(parameters.iter().filter(|(name, _)| !is_wanted(name)).map(|(name, _)| format!("{name} is sent too")));
     }
     let roles: Vec<&String> = parameters.iter().filter(|(name, _)| name == "role").map(|(_, role)| role).collect();
     if row.roles.as_ref().is_some_and(|wanted| wanted.iter().collect::<Vec<_>>() != roles) {
@@ -154,12 +113,49 @@ fn unheard(row: &Row, heard: &crate::support::recorder::Heard) -> Vec<String> {
     wrong
 }
 
+/// What of a row is not so in its answer and in what the upstream heard.
+fn unanswered(row: &WrittenTest, answer: &Answer, heard: &[Heard]) -> Vec<String> {
+    let (reason, mark) = (answer.header("X-Keyhouse-Reason"), answer.header("X-Keyhouse-Observed"));
+    let came = || vec![format!("{} {reason:?} {mark:?}, the upstream heard {}: {}", answer.status, heard.len(), answer.text())];
+    let wanted = row.reason.as_deref();
+    match (row.verdict, heard) {
+        (Verdict::Refuse, []) => {
+            let code = format!("Code: {}. DB::Exception: ", answer.header("X-ClickHouse-Exception-Code").unwrap_or_default());
+            let told = answer.text().starts_with(&code) && row.says.as_ref().is_none_or(|says| answer.text().contains(says));
+            let good = wanted.is_none_or(|wanted| (reason, answer.status) == (Some(wanted), status_of(wanted)));
+            if told && good && reason.is_some() && answer.status >= 400 { Vec::new() } else { came() }
+        }
+        (Verdict::Permit | Verdict::Observe, [heard]) => {
+            let observed = (row.verdict == Verdict::Observe) == mark.is_some() && mark == wanted;
+            if answer.status == 200 && observed { unheard(row, heard) } else { came() }
+        }
+        (Verdict::Refuse | Verdict::Permit | Verdict::Observe, _) => came(),
+    }
+}
+
+/// What of a row is not so in its one record.
+fn unrecorded(row: &WrittenTest, answer: &Answer, records: &[&Value]) -> Vec<String> {
+    let [record] = records else { return vec![format!("{} records", records.len())] };
+    let mut wrong = Vec::new();
+    let outcome = if row.verdict == Verdict::Refuse { "refused" } else { "answered" };
+    let mark = if row.verdict == Verdict::Observe { "X-Keyhouse-Observed" } else { "X-Keyhouse-Reason" };
+    let said = if row.verdict == Verdict::Observe { &record["observed"] } else { &record["reason"] };
+    if (&record["outcome"], said, &record["status"]) != (&json!(outcome), &json!(answer.header(mark)), &json!(answer.status)) {
+        wrong.push(format!("recorded as {} {said} {}", record["outcome"], record["status"]));
+    }
+    if row.rule.as_ref().is_some_and(|rule| rule != "none" && record["rule"] != **rule) {
+        wrong.push(format!("recorded under {}", record["rule"]));
+    }
+    wrong
+}
+
 #[tokio::test]
 async fn the_gate_says_the_same_and_the_upstream_hears_what_is_permitted_alone() {
     let (issuer, recorder) = (Issuer::start().await, Recorder::start(Script::ok("1\n")).await);
     let files_of_tests = written();
-    let rows = || files_of_tests.iter().flat_map(|(name, file)| file.tests.iter().map(move |row| (name, file, row)));
-    let mut names: BTreeSet<&str> = rows().flat_map(|(_, _, row)| row.settings.iter().flatten()).map(|(name, _)| name.as_str()).collect();
+    let rows: Vec<_> =
+        files_of_tests.iter().flat_map(|(name, file)| file.tests.iter().map(move |row| (name, &file.callers[&row.caller], row))).collect();
+    let mut names: BTreeSet<&str> = rows.iter().filter_map(|(.., row)| row.settings.as_ref()).flat_map(BTreeMap::keys).map(String::as_str).collect();
     names.extend(["max_threads", "log_comment", "readonly", "use_query_cache", "max_execution_time", "max_result_rows"]);
     names.extend(["input_format_values_interpret_expressions", "input_format_values_deduce_templates_of_expressions"]);
     recorder.knows_settings(names.iter().map(|name| json!({"name": name, "value": "", "readonly": 0})).collect());
@@ -173,10 +169,8 @@ async fn the_gate_says_the_same_and_the_upstream_hears_what_is_permitted_alone()
         .edit("    writer:", users)
         .start()
         .await;
-    let mut wrong = String::new();
-    let (mut permitted, mut refused, mut observed) = (0, 0, 0);
-    for (file, callers, row) in rows() {
-        let who = &callers.callers[&row.caller];
+    let mut came = Vec::new();
+    for (_, who, row) in &rows {
         let token = match &who.service_account {
             Some(_) => grafana.key.clone(),
             None => {
@@ -188,41 +182,23 @@ async fn the_gate_says_the_same_and_the_upstream_hears_what_is_permitted_alone()
         let before = recorder.requests().len();
         let answer = send_plain(house.http(), request(row, &token)).await;
         let heard = recorder.requests_since(before);
-        let reason = answer.header("X-Keyhouse-Reason");
-        let mut is_not = match row.verdict.as_str() {
-            "refuse" => {
-                refused += 1;
-                let right =
-                    heard.is_empty() && !(200..300).contains(&answer.status) && row.reason.as_deref().is_none_or(|wanted| reason == Some(wanted));
-                if right { Vec::new() } else { vec![format!("{} {reason:?}, the upstream heard {}", answer.status, heard.len())] }
-            }
-            verdict => {
-                let mark = answer.header("X-Keyhouse-Observed");
-                if verdict == "observe" {
-                    observed += 1
-                } else {
-                    permitted += 1
-                }
-                match heard.as_slice() {
-                    [heard] if answer.status == 200 && (verdict == "observe") == mark.is_some() && mark == row.reason.as_deref() => {
-                        unheard(row, heard)
-                    }
-                    heard => vec![format!("{} {reason:?} {mark:?}, the upstream heard {}: {}", answer.status, heard.len(), answer.text())],
-                }
-            }
-        };
-        let judged = row.rule.as_deref().filter(|rule| *rule != "none");
-        if let Some(rule) = judged {
-            let record = house.record_of(&answer).await;
-            if record["rule"] != rule {
-                is_not.push(format!("recorded under {}", record["rule"]));
-            }
-        }
-        for is_not in is_not {
-            writeln!(wrong, "{file}: {} {} {:?}: {is_not}", row.name, row.query, row.statement).unwrap();
+        came.push((unanswered(row, &answer, &heard), answer));
+    }
+    let records = house.wait_records(rows.len()).await;
+    let mut by_request: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+    for record in &records {
+        by_request.entry(record["request_id"].as_str().unwrap()).or_default().push(record);
+    }
+    let mut wrong = String::new();
+    for ((file, _, row), (is_not, answer)) in rows.iter().zip(came) {
+        let of_it = by_request.get(answer.header("X-Keyhouse-Request-Id").unwrap()).map_or(&[][..], Vec::as_slice);
+        for is_not in is_not.into_iter().chain(unrecorded(row, &answer, of_it)) {
+            writeln!(wrong, "{file}: {:?} {} {:?}: {is_not}", row.name, row.query, row.statement).unwrap();
         }
     }
-    println!("{permitted} permitted, {observed} observed, {refused} refused");
     assert!(wrong.is_empty(), "{wrong}");
+    let count = |verdict| rows.iter().filter(|(.., row)| row.verdict == verdict).count();
+    let (permitted, observed, refused) = (count(Verdict::Permit), count(Verdict::Observe), count(Verdict::Refuse));
+    println!("{permitted} permitted, {observed} observed, {refused} refused");
     assert!(permitted > 100 && observed > 3 && refused > 400, "{permitted} {observed} {refused}");
 }
