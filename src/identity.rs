@@ -56,9 +56,6 @@ const RULE: HeaderName = HeaderName::from_static("x-keyhouse-rule");
 const BAD: Duration = Duration::from_secs(30);
 const MOST_BAD: u64 = 10_000;
 
-/// What the kept tokens may weigh together.
-const KEPT_BYTES: u64 = 32 * 1024 * 1024;
-
 /// A request whose caller is known, and from which every credential has been taken away.
 pub struct Identified {
     caller: Arc<Caller>,
@@ -191,7 +188,7 @@ impl Identities {
             })
             .collect();
         let kept = Cache::builder()
-            .max_capacity(KEPT_BYTES)
+            .max_capacity(config.limits.kept_tokens)
             .weigher(|_key: &Place, verified: &Arc<Verified>| u32::try_from(128 + verified.caller.weight()).unwrap_or(u32::MAX))
             .expire_after(UntilExpiry)
             .build();

@@ -19,6 +19,7 @@ use crate::gate::{Current, Gate, Snapshot};
 use crate::listen::{Front, Spoken};
 use crate::record::Metrics;
 use crate::start::{self, Prepared};
+use crate::statement::Kept;
 
 /// How long a new snapshot may take to know its keys and ClickHouse's settings before it is swapped in all the same: what it
 /// takes away must not wait for a server that is down.
@@ -91,7 +92,9 @@ impl Reloader {
         self.takes_no_restart(prepared.config())?;
         let (summary, earlier) = (prepared.summary(), self.current.load_full());
         prepared.identities().inherit(&earlier.identities);
-        let (config, spoken, snapshot) = prepared.into_snapshot(earlier.generation + 1, earlier.statements.clone());
+        let room = prepared.config().limits.kept_statements;
+        let statements = if room == self.running.limits.kept_statements { earlier.statements.clone() } else { Kept::new(room) };
+        let (config, spoken, snapshot) = prepared.into_snapshot(earlier.generation + 1, statements);
         settled(&snapshot).await;
         self.front.reload(&config);
         for (listener, spoken) in self.spoken.iter().zip(spoken) {
@@ -130,6 +133,7 @@ impl Reloader {
         for (key, same) in [
             ("listen", addresses(&self.running) == addresses(next)),
             ("admin.address", self.running.admin == next.admin),
+            ("workers", self.running.workers == next.workers),
             ("record.to", self.running.record_to == next.record_to),
             ("record.on_failure", self.running.on_failure == next.on_failure),
             ("limits.connections", self.running.limits.connections == next.limits.connections),

@@ -153,7 +153,8 @@ impl Prepared {
         for listener in &self.config.listeners {
             listeners.push(bind(listener.address).await?);
         }
-        let (config, spoken, snapshot) = self.into_snapshot(1, Kept::new());
+        let statements = Kept::new(self.config.limits.kept_statements);
+        let (config, spoken, snapshot) = self.into_snapshot(1, statements);
         let current: Current = Arc::new(ArcSwap::from_pointee(snapshot));
         metrics.config_runs(1, clock::now());
         tracing::info!("admin on http://{}", shown(&admin)?);

@@ -280,7 +280,7 @@ impl Trial<'_> {
         let asked_for = identified.take_rule().map_err(|refusal| (None, refusal))?;
         let asking = Asking { caller: &asker.caller, from: asker.from, now: asker.at, rule: asked_for.as_deref() };
         let choice = self.rules.choose(&asking);
-        let kept = Kept::new();
+        let kept = Kept::new(1024 * 1024);
         let reader = Reader { kept: &kept, values: choice.values(), form: StatementForm::Digest };
         let understood = statement::understand(identified, self.limits, reader, &mut Seen::default()).await;
         understood.map(|understood| (choice, understood)).map_err(|refusal| (Some(choice), refusal))

@@ -50,6 +50,8 @@ struct Cluster {
 struct User {
     config: UpstreamUser,
     question: Question,
+    /// What the config says that servers would tell.
+    from_file: Option<Arc<Known>>,
     /// What a server told last, by its SHA-256: all of one version tell the same.
     told_last: Mutex<Option<([u8; 32], Arc<Known>)>>,
     /// Whether some node has told which settings it has for this user.
@@ -62,7 +64,7 @@ impl Upstream {
     /// Builds clusters and users; nothing is connected yet.
     pub fn new(config: &Config, rules: &Rules, metrics: &Arc<Metrics>, problems: &mut Problems) -> Self {
         let clusters = config.clusters.iter().map(|(name, cluster)| (name.clone(), Cluster::new(name, cluster, metrics, problems))).collect();
-        let users = config.users.iter().map(|(name, user)| (name.clone(), User::new(user.clone(), rules))).collect();
+        let users = config.users.iter().map(|(name, user)| (name.clone(), User::new(user.clone(), rules, problems))).collect();
         Self { clusters, users }
     }
 
@@ -213,9 +215,13 @@ impl Cluster {
 }
 
 impl User {
-    fn new(config: UpstreamUser, rules: &Rules) -> Self {
+    fn new(config: UpstreamUser, rules: &Rules, problems: &mut Problems) -> Self {
         let question = Question::new(rules.settings_of(&config.name).into_iter());
-        Self { config, question, told_last: Mutex::new(None), asked: AtomicBool::new(false), told: AtomicBool::new(false) }
+        let from_file = config.settings_file.as_ref().and_then(|file| {
+            let known = Known::from_file(file).map_err(|says| problems.add(format!("clickhouse.users.{}.settings_file", config.name), says));
+            known.ok().map(Arc::new)
+        });
+        Self { config, question, from_file, told_last: Mutex::new(None), asked: AtomicBool::new(false), told: AtomicBool::new(false) }
     }
 
     /// What a server told, kept once for all connections to servers that tell the same.

@@ -5,7 +5,7 @@ mod providers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
@@ -34,6 +34,8 @@ pub struct Config {
     pub admin_token: Option<Secret>,
     /// Whether changed files are read by themselves.
     pub reload_on_change: bool,
+    /// Threads that serve.
+    pub workers: NonZeroUsize,
     /// Who issues tokens.
     pub providers: Vec<Provider>,
     /// Callers with no person behind them.
@@ -76,7 +78,8 @@ impl Config {
         });
         let authorities = self.providers.iter().filter_map(|provider| provider.ca_file.as_ref());
         let authorities = authorities.chain(self.clusters.values().filter_map(|cluster| cluster.ca_file.as_ref()));
-        listeners.chain(keys).chain(authorities).chain(&self.secret_files).cloned()
+        let settings = self.users.values().filter_map(|user| user.settings_file.as_ref());
+        listeners.chain(keys).chain(authorities).chain(settings).chain(&self.secret_files).cloned()
     }
 }
 
@@ -292,6 +295,8 @@ pub struct UpstreamUser {
     pub password: Secret,
     /// The database of names without one.
     pub database: String,
+    /// What the servers' settings are, where they are not asked.
+    pub settings_file: Option<PathBuf>,
 }
 
 /// Where records go.
@@ -321,6 +326,8 @@ pub struct Limits {
     pub max_insert_bytes: u64,
     pub decoding_ratio: u64,
     pub failed_attempts: NonZeroU32,
+    pub kept_tokens: u64,
+    pub kept_statements: u64,
     pub http2: Http2Limits,
     pub drain_timeout: Duration,
 }
@@ -360,6 +367,10 @@ pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> 
     if let Some(url) = &written.public_url {
         checks.public_url(url);
     }
+    let workers = match written.workers {
+        Some(workers) => NonZeroUsize::new(checks.count("workers", workers) as usize),
+        None => std::thread::available_parallelism().ok(),
+    };
     let refreshes = checks.refreshes;
     Config {
         public_url: written.public_url,
@@ -368,6 +379,7 @@ pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> 
         admin: admin.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
         admin_token,
         reload_on_change: written.reload_on_change,
+        workers: workers.unwrap_or(NonZeroUsize::MIN),
         refreshes,
         secret_files,
         providers,
@@ -556,6 +568,7 @@ impl Checks<'_> {
             user: user.user.clone(),
             password: self.secret(&password_key(name), &user.password)?,
             database: user.database.clone(),
+            settings_file: user.settings_file.as_ref().map(|file| self.base.join(file)),
         })
     }
 
@@ -618,6 +631,8 @@ impl Checks<'_> {
             max_insert_bytes: self.size("limits.max_insert_bytes", &written.max_insert_bytes) as u64,
             decoding_ratio: u64::from(self.count("limits.decoding_ratio", written.decoding_ratio)),
             failed_attempts: NonZeroU32::new(self.count("limits.failed_attempts", written.failed_attempts)).unwrap_or(NonZeroU32::MIN),
+            kept_tokens: self.room("limits.kept_tokens", &written.kept_tokens),
+            kept_statements: self.room("limits.kept_statements", &written.kept_statements),
             http2: Http2Limits {
                 streams: self.count("limits.http2.streams", written.http2.streams),
                 pending_resets: self.count("limits.http2.pending_resets", written.http2.pending_resets) as usize,
@@ -667,5 +682,10 @@ impl Checks<'_> {
                 1
             }
         }
+    }
+
+    /// A size that may be nothing.
+    fn room(&mut self, key: &str, text: &str) -> u64 {
+        if text == "0B" { 0 } else { self.size(key, text) as u64 }
     }
 }

@@ -38,6 +38,8 @@ pub struct Config {
     /// Reads this file, the policies, secrets and certificates anew when one of them changes, as on SIGHUP.
     #[serde(default = "yes")]
     pub reload_on_change: bool,
+    /// Threads that serve, each with listeners and connections to ClickHouse of its own; left out: one for each core.
+    pub workers: Option<u32>,
     /// The record of every request.
     #[serde(default)]
     pub record: Record,
@@ -461,6 +463,10 @@ pub struct User {
     /// The database of names without one, when the caller says none.
     #[serde(default = "database")]
     pub database: String,
+    /// What the servers would tell this user of their settings, instead of asking them on every new connection: where
+    /// `system.settings` is closed to it, say. The answer to `SELECT name, value, readonly FROM system.settings FORMAT
+    /// JSONEachRow` of the oldest server; a file that is wrong has statements refused by ClickHouse.
+    pub settings_file: Option<String>,
 }
 
 fn database() -> String {
@@ -605,6 +611,10 @@ pub struct Limits {
     /// Attempts with a forged or unknown token or key, from one address (of IPv6 one /64) in a minute; beyond, it has to wait,
     /// but not with a token that was verified before.
     pub failed_attempts: u32,
+    /// What verified tokens may take of memory, so that each is verified once; `0B` verifies every time.
+    pub kept_tokens: String,
+    /// What statements that were read may take of memory, so that each is read once; `0B` reads every time.
+    pub kept_statements: String,
     /// HTTP/2.
     pub http2: Http2,
     /// How long running answers may take after SIGTERM.
@@ -628,6 +638,8 @@ impl Default for Limits {
             max_insert_bytes: "16GiB".to_owned(),
             decoding_ratio: 1000,
             failed_attempts: 60,
+            kept_tokens: "64MiB".to_owned(),
+            kept_statements: "64MiB".to_owned(),
             http2: Http2::default(),
             drain_timeout: "30s".to_owned(),
         }

@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_body_goes_on_unread_only_behind_the_bare_head_of_an_insert() {
-        let kept = Kept::new();
+        let kept = Kept::new(1024 * 1024);
         let reader = Reader { kept: &kept, values: Values::Data, form: StatementForm::Masked };
         for (query, bare) in [
             ("INSERT INTO t VALUES", true),
@@ -324,7 +324,7 @@ mod tests {
 
     #[test]
     fn what_is_explained_is_read_to_its_end() {
-        let kept = Kept::new();
+        let kept = Kept::new(1024 * 1024);
         let reader = Reader { kept: &kept, values: Values::Data, form: StatementForm::Masked };
         let read = |text: &str| reader.fact(text, &Parameters::new()).ok();
         assert!(matches!(look(b"INSERT INTO t VALUES (1)", 100, read), Look::Found(_)));
@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn where_data_begins_is_seen_within_a_statement_or_not_at_all() {
-        let kept = Kept::new();
+        let kept = Kept::new(1024 * 1024);
         let reader = Reader { kept: &kept, values: Values::Data, form: StatementForm::Masked };
         let read = |text: &str| reader.fact(text, &Parameters::new()).ok();
         let text = b"INSERT INTO t VALUES /* x */ (1)";

@@ -8,9 +8,6 @@ use moka::sync::Cache;
 use super::grammar::Parameters;
 use super::{Opinion, Statement, Values};
 
-/// Memory that kept statements may take, in bytes.
-const ROOM: u64 = 64 * 1024 * 1024;
-
 /// What one takes beside its texts, in bytes.
 const FIXED: usize = 1024;
 
@@ -31,9 +28,9 @@ pub(super) type Key = [u8; 32];
 pub struct Kept(Cache<Key, Fact>);
 
 impl Kept {
-    /// None yet.
-    pub fn new() -> Self {
-        Self(Cache::builder().max_capacity(ROOM).weigher(|_, fact: &Fact| weight(&fact.statement)).build())
+    /// None yet, and together never more than this, in bytes.
+    pub fn new(room: u64) -> Self {
+        Self(Cache::builder().max_capacity(room).weigher(|_, fact: &Fact| weight(&fact.statement)).build())
     }
 
     pub(super) fn find(&self, key: &Key) -> Option<Fact> {
@@ -42,12 +39,6 @@ impl Kept {
 
     pub(super) fn keep(&self, key: Key, fact: Fact) {
         self.0.insert(key, fact);
-    }
-}
-
-impl Default for Kept {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -102,7 +93,7 @@ mod tests {
 
     #[test]
     fn data_is_not_kept() {
-        let kept = Kept::new();
+        let kept = Kept::new(1024 * 1024);
         let reader = Reader { kept: &kept, values: Values::Data, form: StatementForm::Masked };
         for (sql, found) in [("SELECT 1", true), ("INSERT INTO t VALUES (1)", false), ("INSERT INTO t VALUES \n", true)] {
             let fact = reader.fact(sql, &Parameters::new()).unwrap_or_else(|refusal| panic!("{}", refusal.says()));

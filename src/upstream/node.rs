@@ -204,6 +204,11 @@ impl Connection {
         if let Some(known) = self.known.get(&user.config.name) {
             return Ok(Arc::clone(known));
         }
+        if let Some(known) = &user.from_file {
+            user.settings_known(known, node);
+            self.known.insert(user.config.name.clone(), Arc::clone(known));
+            return Ok(Arc::clone(known));
+        }
         let mut told = self.ask(user, node, user.question.text(node.is_old.load(Ordering::Relaxed)), None).await?;
         if matches!(told, Err((settings::UNKNOWN_COLUMN, _))) {
             node.is_old.store(true, Ordering::Relaxed);

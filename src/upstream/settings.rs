@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use serde::Deserialize;
@@ -119,13 +120,23 @@ pub(super) struct Known(BTreeMap<String, Row>);
 impl Known {
     /// Reads the answer to a [`Question`].
     pub(super) fn read(body: &[u8]) -> Result<Self, Failure> {
-        let mut rows = BTreeMap::new();
-        for row in serde_json::Deserializer::from_slice(body).into_iter::<Row>() {
-            let row =
-                row.map_err(|error| Failure::new(Reason::UpstreamBroken, "ClickHouse's answer about its settings cannot be read.").because(error))?;
-            rows.insert(row.name.clone(), row);
-        }
-        Ok(Self(rows))
+        let unreadable = |error| Failure::new(Reason::UpstreamBroken, "ClickHouse's answer about its settings cannot be read.").because(error);
+        Self::rows(body).map_err(unreadable)
+    }
+
+    /// Reads the same answer from a file.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub(super) fn from_file(file: &Path) -> Result<Self, String> {
+        let write = "write what the server answers to SELECT name, value, readonly FROM system.settings FORMAT JSONEachRow";
+        let body = std::fs::read(file).map_err(|error| format!("{} cannot be read ({error}); {write}", file.display()))?;
+        Self::rows(&body).map_err(|error| format!("{} holds no settings ({error}); {write}", file.display()))
+    }
+
+    fn rows(body: &[u8]) -> serde_json::Result<Self> {
+        let rows = serde_json::Deserializer::from_slice(body).into_iter::<Row>();
+        rows.map(|row| row.map(|row| (row.name.clone(), row))).collect::<Result<_, _>>().map(Self)
     }
 
     /// The settings that go with this statement, and the caller's that do not because the server has them not.

@@ -123,6 +123,8 @@ pub fn limits(statement_size: usize) -> Limits {
         form_size: 1 << 20,
         max_insert_bytes: 1 << 30,
         failed_attempts: std::num::NonZeroU32::MIN,
+        kept_tokens: 1,
+        kept_statements: 1,
         decoding_ratio: 1000,
         http2: Http2Limits { streams: 1, pending_resets: 1, local_resets: 1, header_list_size: 1 },
         drain_timeout: long,
@@ -146,7 +148,7 @@ pub fn percent(text: &str) -> String {
 
 /// What is understood of a request whose body comes in these pieces.
 pub fn understand(head: Parts, pieces: Vec<Bytes>, values: Values, limits: &Limits) -> Result<Understood, Refusal> {
-    let kept = Kept::new();
+    let kept = Kept::new(1024 * 1024);
     let reader = Reader { kept: &kept, values, form: StatementForm::Masked };
     let identified = identity::fuzzing::identified(head, listen::fuzzing::arriving(pieces));
     runtime().block_on(statement::understand(identified, limits, reader, &mut Seen::default()))
