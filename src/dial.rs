@@ -23,8 +23,9 @@ use tower_service::Service;
 
 use crate::config::Endpoint;
 
-/// Most header fields of an answer: ClickHouse repeats `X-ClickHouse-Progress`, and hyper's own limit is 100.
-const ANSWER_HEADERS: usize = 1000;
+/// Most header fields of an answer: ClickHouse repeats `X-ClickHouse-Progress`, and hyper's own limit is 100. Room for all is
+/// made for every answer, so that more cost every request.
+const ANSWER_HEADERS: usize = 300;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]

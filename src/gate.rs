@@ -1,5 +1,6 @@
 //! One request's whole way.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -14,9 +15,9 @@ use crate::config::{Limits, Secret, StatementForm};
 use crate::identity::{Caller, Identities, Resource};
 use crate::listen::{Arrived, Asked, Handler};
 use crate::policy::{self, Asking, Permit, Rules};
-use crate::record::{Audit, CallerLine, Entry, Metrics, Outcome, ReachLine, Recorded, Recording};
+use crate::record::{Audit, CallerFacts, CallerLine, Entry, Metrics, Outcome, ReachFacts, ReachLine, Recorded, Recording};
 use crate::refusal::{Reason, Refusal, wants_json};
-use crate::statement::{self, Kept, Opinion, Reader, Seen, Understood};
+use crate::statement::{self, Kept, Name, Opinion, Reader, Seen, Statement, Understood};
 use crate::upstream::{Answer, AnswerBody, Upstream};
 
 /// Ties an answer to its record, on every answer.
@@ -150,14 +151,8 @@ impl Handler for Gate {
 
 /// From the rooms' own words to the record's.
 impl Entry {
-    fn saw_caller(&mut self, caller: &Caller) {
-        self.caller = Some(CallerLine {
-            provider: caller.provider.clone(),
-            subject: caller.subject.clone(),
-            username: caller.username.clone(),
-            display: caller.display.clone(),
-            groups: caller.groups.clone(),
-        });
+    fn saw_caller(&mut self, caller: &Arc<Caller>) {
+        self.caller = Some(Arc::clone(caller) as Arc<dyn CallerFacts>);
     }
 
     fn saw_text(&mut self, seen: Seen) {
@@ -169,37 +164,55 @@ impl Entry {
 
     fn saw_statement(&mut self, understood: &Understood) {
         let statement = understood.statement();
-        let reach = statement.reach();
         self.uploads = understood.uploads().iter().map(|upload| upload.name.clone()).collect();
-        self.data_bytes = understood.data_passed();
+        self.data_passed = understood.data_passed();
         self.effect = Some(statement.effect().word());
         self.kind = Some(statement.kind());
-        self.reach = Some(ReachLine {
-            tables: reach.tables.iter().map(ToString::to_string).collect(),
-            targets: reach.targets.iter().map(ToString::to_string).collect(),
-            functions: reach.functions.iter().cloned().collect(),
-            table_functions: reach.table_functions.iter().cloned().collect(),
-            also: reach.also.iter().map(|(name, via)| format!("{} {name}", via.word())).collect(),
-            settings: reach.settings.keys().cloned().collect(),
-            computed: reach.computed.iter().cloned().collect(),
-            format: reach.format.clone(),
-        });
+        self.reach = Some(Arc::clone(statement) as Arc<dyn ReachFacts>);
     }
 
     fn saw_permit(&mut self, permit: &Permit) {
-        self.rule = Some(permit.rule().to_owned());
-        self.act_as = Some(permit.act_as().to_owned());
-        self.database = Some(permit.database().to_owned());
+        self.rule = Some(Arc::clone(permit.rule()));
+        self.act_as = Some(Arc::clone(permit.act_as()));
+        self.database = Some(Arc::clone(permit.database()));
         self.observed = permit.observed().map(|refusal| refusal.reason().code());
     }
 
     fn saw_answer(&mut self, answer: Answer) -> Response<AnswerBody> {
         self.outcome = Outcome::Answered;
-        self.rows = answer.rows();
         self.node = answer.node;
         self.query_id = answer.query_id;
         self.ignored = answer.ignored;
         self.summary = answer.summary;
         answer.response
+    }
+}
+
+impl CallerFacts for Caller {
+    fn line(&self) -> CallerLine<'_> {
+        CallerLine {
+            provider: &self.provider,
+            subject: &self.subject,
+            username: &self.username,
+            display: self.display.as_deref(),
+            groups: &self.groups,
+        }
+    }
+}
+
+impl ReachFacts for Statement {
+    fn line(&self) -> ReachLine<'_> {
+        let reach = self.reach();
+        let named = |names: &BTreeSet<Name>| names.iter().map(|name| name.to_string().into()).collect();
+        ReachLine {
+            tables: named(&reach.tables),
+            targets: named(&reach.targets),
+            functions: reach.functions.iter().map(Into::into).collect(),
+            table_functions: reach.table_functions.iter().map(Into::into).collect(),
+            also: reach.also.iter().map(|(name, via)| format!("{} {name}", via.word()).into()).collect(),
+            settings: reach.settings.keys().map(Into::into).collect(),
+            computed: reach.computed.iter().map(Into::into).collect(),
+            format: reach.format.as_deref(),
+        }
     }
 }

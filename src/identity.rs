@@ -40,7 +40,7 @@ pub use resource::Resource;
 pub use service_account::KEY_PREFIX;
 
 use crate::config;
-use crate::digest::sha256;
+use crate::digest::fingerprint;
 use crate::listen::{Arrived, Arriving};
 use crate::record::Metrics;
 use crate::refusal::{Reason, Refusal};
@@ -153,7 +153,7 @@ pub struct Identities {
     metrics: Arc<Metrics>,
 }
 
-/// A token by its SHA-256, and the configured header that it came in: other types of tokens are taken from there.
+/// A token by its fingerprint, and the configured header that it came in: other types of tokens are taken from there.
 type Place = ([u8; 32], Option<usize>);
 
 /// What is remembered of a good token: never the token itself.
@@ -279,15 +279,15 @@ impl Identities {
         if token.len() > self.longest_token {
             return Err(token::too_large(token.len(), self.longest_token));
         }
-        let place = (sha256(token.as_bytes()), header);
+        let place = (fingerprint(token.as_bytes()), header);
         if let Some(verified) = self.kept.get(&place) {
             if verified.issuer.has_key(&verified.key) && verified.times.fit(verified.issuer.config(), now) {
-                self.metrics.token_cache.with_label_values(&["hit"]).inc();
+                self.metrics.tokens_found.inc();
                 return Ok(Arc::clone(&verified.caller));
             }
             self.kept.invalidate(&place);
         }
-        self.metrics.token_cache.with_label_values(&["miss"]).inc();
+        self.metrics.tokens_missed.inc();
         if let Some(from) = from {
             self.attempts.may(from)?;
         }
@@ -314,7 +314,7 @@ impl Identities {
         let algorithm = issuer.algorithm_of(&parsed)?;
         let generation = issuer.generation();
         if self.bad.get(&digest) == Some(generation) {
-            self.metrics.token_cache.with_label_values(&["bad"]).inc();
+            self.metrics.tokens_bad.inc();
             return Err(keys::bad_signature(&config.name));
         }
         let key = issuer.verify(&parsed, algorithm).await.inspect_err(|refusal| {

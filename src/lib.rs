@@ -11,8 +11,8 @@
 //! | [`policy`] | `Permitted` | a permit for one statement used for another |
 //! | [`upstream`] | `Answer` | a request to ClickHouse that Keyhouse did not write |
 //!
-//! A room may name the rooms before it and never one after. [`record`], [`refusal`], [`config`], [`dial`], [`digest`] and
-//! [`clock`] are shelves: every room may reach them, they name no room; so is [`catalog`], what is known of ClickHouse. [`trial`] walks
+//! A room may name the rooms before it and never one after. [`record`], [`refusal`], [`config`], [`dial`], [`digest`],
+//! [`workers`] and [`clock`] are shelves: every room may reach them, they name no room; so is [`catalog`], what is known of ClickHouse. [`trial`] walks
 //! from the caller to the decision without a server. [`start`] builds the house from a config, [`reload`] from
 //! a new one under running requests, [`admin`] tells how it is, [`cli`] is its front door. [`grants`] writes
 //! what ClickHouse has to hold the rules to, should all of this err, and [`live`] asks it whether it does.
@@ -26,6 +26,7 @@
 //!   the rooms before [`upstream`].
 //! - No decision reads a clock, a socket or a global: `policy::decide` takes a rule and a statement, and
 //!   the rule is chosen by a caller, an address and a time that are handed in.
+//! - No request changes threads: each of the [`workers`] accepts, reads, asks and answers by itself.
 //! - No answer is held: frames go on as they come, and an answer that breaks on one side breaks on the other.
 //! - No request without a record: it is opened before the walk and closed by whatever drops it.
 //! - No issuer: nothing here makes a token. The demo's stands in a program of its own (`src/bin/keyhouse-demo`), which
@@ -52,3 +53,4 @@ pub mod start;
 pub mod statement;
 pub mod trial;
 pub mod upstream;
+pub mod workers;

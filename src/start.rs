@@ -14,15 +14,16 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::admin::Admin;
 use crate::clock;
-use crate::config::{self, Config, Problem, Problems};
+use crate::config::{self, Config, Listener, Problem, Problems};
 use crate::gate::{Current, Gate, Snapshot};
 use crate::identity::{Identities, Issuer, Resource};
 use crate::listen::{self, Drain, Front, Spoken};
 use crate::policy::{self, Names, Rules};
 use crate::record::{Audit, Metrics};
 use crate::reload::Reloader;
-use crate::statement::Kept;
+use crate::statement::{self, Kept};
 use crate::upstream::Upstream;
+use crate::workers::Workers;
 
 /// Everything that can be known before a socket is opened. Making it is the whole of `keyhouse check`.
 pub struct Prepared {
@@ -145,13 +146,14 @@ impl Prepared {
     /// Where the record cannot be opened or an address not be bound.
     pub async fn serve(self) -> Result<(), Failure> {
         let (file, metrics) = (self.file.clone(), Arc::clone(&self.metrics));
-        let hangups = signal(SignalKind::hangup()).map_err(Failure::Signal)?;
+        let hangups = signal(SignalKind::hangup()).map_err(Failure::System)?;
         let audit = Audit::open(&self.config.record_to, self.config.on_failure, Arc::clone(&metrics)).map_err(Failure::Record)?;
         let audit = Arc::new(audit);
-        let admin = bind(self.config.admin).await?;
+        let admin = TcpListener::bind(self.config.admin).await.map_err(|error| Failure::Bind(self.config.admin, error))?;
+        let workers = Workers::start(self.config.workers, statement::STACK).map_err(Failure::System)?;
         let mut listeners = Vec::new();
-        for listener in &self.config.listeners {
-            listeners.push(bind(listener.address).await?);
+        for Listener { address, .. } in &self.config.listeners {
+            listeners.push(workers.bind(*address).map_err(|error| Failure::Bind(*address, error))?);
         }
         let statements = Kept::new(self.config.limits.kept_statements);
         let (config, spoken, snapshot) = self.into_snapshot(1, statements);
@@ -165,28 +167,27 @@ impl Prepared {
         let gate = Gate::new(Arc::clone(&current), Arc::clone(&audit), Arc::clone(&metrics));
         let front = Front::new(&config, Arc::clone(&metrics), gate);
         let spoken: Vec<_> = spoken.into_iter().map(|spoken| Arc::new(ArcSwap::from_pointee(spoken))).collect();
-        for (listener, spoken) in listeners.into_iter().zip(&spoken) {
-            tracing::info!("listening on {}://{}", if spoken.load().tls.is_some() { "https" } else { "http" }, shown(&listener)?);
-            tokio::spawn(Arc::clone(&front).listen(listener, Arc::clone(spoken), &drain));
+        for (listeners, spoken) in listeners.into_iter().zip(&spoken) {
+            if let Some(listener) = listeners.first() {
+                tracing::info!("listening on {}://{}", if spoken.load().tls.is_some() { "https" } else { "http" }, shown(listener)?);
+            }
+            workers.spawn(listeners.into_iter().map(|listener| Arc::clone(&front).listen(listener, Arc::clone(spoken), &drain)));
         }
         let reloads = tokio::spawn(Reloader { file, running: config, current, front, spoken, metrics }.serve(hangups, asked));
-        told_to_stop().await.map_err(Failure::Signal)?;
+        told_to_stop().await.map_err(Failure::System)?;
         reloads.abort();
         tracing::info!("stopping: running answers have {} to end", humantime::format_duration(drain_timeout));
         if !drain.finish(drain_timeout).await {
             tracing::warn!("some answers did not end in time and are cut off");
             audit.cuts_off();
         }
+        drop(workers);
         Ok(())
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| Failure::Bind(address, error))
-}
-
 fn shown(listener: &TcpListener) -> Result<SocketAddr, Failure> {
-    listener.local_addr().map_err(Failure::Signal)
+    listener.local_addr().map_err(Failure::System)
 }
 
 async fn told_to_stop() -> io::Result<()> {
@@ -210,5 +211,5 @@ pub enum Failure {
     Bind(SocketAddr, #[source] io::Error),
     /// The system.
     #[error("the system refuses what every process may do")]
-    Signal(#[source] io::Error),
+    System(#[source] io::Error),
 }

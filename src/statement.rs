@@ -58,7 +58,7 @@ pub use reach::{Clause, Name, Reach, Via};
 pub use witness::Opinion;
 
 use crate::config::{Limits, StatementForm};
-use crate::digest::{hex, sha256};
+use crate::digest::{Hex, sha256};
 use crate::identity::{Caller, Identified};
 use crate::refusal::{Reason, Refusal};
 
@@ -155,11 +155,11 @@ impl Statement {
 #[derive(Debug, Default)]
 pub struct Seen {
     /// The statement in the form that the config asks for; nothing where it could not be masked.
-    pub statement: Option<String>,
+    pub statement: Option<Arc<str>>,
     /// SHA-256 of the text as it came, in hex.
-    pub digest: Option<String>,
+    pub digest: Option<Hex<64>>,
     /// Comments, which do not go to ClickHouse.
-    pub comments: Vec<String>,
+    pub comments: Option<Arc<[String]>>,
     /// What another reader made of a read.
     pub opinion: Option<Opinion>,
 }
@@ -186,7 +186,7 @@ impl Understood {
     }
 
     /// What is asked.
-    pub fn statement(&self) -> &Statement {
+    pub fn statement(&self) -> &Arc<Statement> {
         &self.statement
     }
 
@@ -268,14 +268,14 @@ pub struct Reader<'a> {
 impl Reader<'_> {
     /// What is understood of a text, read now or kept from before.
     fn fact(self, text: &str, parameters: &Parameters) -> Result<Fact, Refusal> {
-        let digest = sha256(text.as_bytes());
-        let key = kept::key(&digest, parameters, self.values);
+        let key = kept::key(text, parameters, self.values);
         if let Some(fact) = self.kept.find(&key) {
             return Ok(fact);
         }
         let statement = Arc::new(read_as(text, parameters, self.values)?);
         let data = statement.data().and_then(|at| text.split_at_checked(at));
-        let fact = Fact { opinion: statement.second_opinion(), digest: data.map_or(digest, |(head, _)| sha256(head.as_bytes())), statement };
+        let digest = Hex::of(&sha256(data.map_or(text, |(head, _)| head).as_bytes()));
+        let fact = Fact { opinion: statement.second_opinion(), digest, statement };
         // Data comes but once.
         if data.is_none_or(|(_, data)| data.trim().is_empty()) {
             self.kept.keep(key, fact.clone());
@@ -296,14 +296,15 @@ impl Reader<'_> {
 
     /// What the record shows of it.
     fn shows(self, text: &[u8], fact: Option<&Fact>, seen: &mut Seen) {
-        seen.digest = Some(hex(&fact.map_or_else(|| sha256(text), |fact| fact.digest)));
+        seen.digest = Some(fact.map_or_else(|| Hex::of(&sha256(text)), |fact| fact.digest));
         if let Some(fact) = fact {
-            seen.comments.clone_from(&fact.statement.read.comments);
+            let comments = &fact.statement.read.comments;
+            seen.comments = (!comments.is_empty()).then(|| Arc::clone(comments));
             seen.opinion = fact.opinion;
         }
         seen.statement = match self.form {
-            StatementForm::Full => Some(String::from_utf8_lossy(text).into_owned()),
-            StatementForm::Masked => fact.map(|fact| fact.statement.read.masked.clone()),
+            StatementForm::Full => Some(String::from_utf8_lossy(text).into()),
+            StatementForm::Masked => fact.map(|fact| Arc::clone(&fact.statement.read.masked)),
             StatementForm::Digest => None,
         };
     }

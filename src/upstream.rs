@@ -10,18 +10,19 @@ mod outgoing;
 mod settings;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
 pub use answer::{Answer, AnswerBody};
 pub use live::{Seen, Unset};
 pub use outgoing::Preview;
 
-use crate::config::{self, Config, Problems, UpstreamUser};
+use crate::config::{self, Config, Endpoint, Problems, UpstreamUser};
 use crate::dial::{self, Dialer};
 use crate::digest::sha256;
 use crate::policy::{Permitted, Rules};
@@ -49,6 +50,8 @@ struct Cluster {
 /// A credential with what is known about it.
 struct User {
     config: UpstreamUser,
+    /// The user and its password, as every request has them.
+    credential: Option<(HeaderValue, HeaderValue)>,
     question: Question,
     /// What the config says that servers would tell.
     from_file: Option<Arc<Known>>,
@@ -63,7 +66,8 @@ struct User {
 impl Upstream {
     /// Builds clusters and users; nothing is connected yet.
     pub fn new(config: &Config, rules: &Rules, metrics: &Arc<Metrics>, problems: &mut Problems) -> Self {
-        let clusters = config.clusters.iter().map(|(name, cluster)| (name.clone(), Cluster::new(name, cluster, metrics, problems))).collect();
+        let clusters =
+            config.clusters.iter().map(|(name, cluster)| (name.clone(), Cluster::new(name, cluster, config.workers, metrics, problems))).collect();
         let users = config.users.iter().map(|(name, user)| (name.clone(), User::new(user.clone(), rules, problems))).collect();
         Self { clusters, users }
     }
@@ -154,7 +158,7 @@ impl Upstream {
         self.users.values().filter(|user| !user.asked.load(Ordering::Relaxed)).map(|user| user.config.name.as_str()).collect()
     }
 
-    /// Asks for every user's settings until all are known; it also leaves warm connections.
+    /// Asks for every user's settings until all are known.
     pub async fn ask_settings(self: Arc<Self>) {
         loop {
             for user in self.users.values().filter(|user| !user.asked.load(Ordering::Relaxed)) {
@@ -172,7 +176,6 @@ impl Upstream {
         let asked = async {
             let (node, mut connection) = cluster.connect(false).await?;
             connection.settings_of(user, &node).await.map_err(|failure| failure.refusal(&node))?;
-            node.keep(connection);
             Ok::<_, Refusal>(())
         };
         if let Err(refusal) = asked.await {
@@ -182,10 +185,11 @@ impl Upstream {
 }
 
 impl Cluster {
-    fn new(name: &str, config: &config::Cluster, metrics: &Arc<Metrics>, problems: &mut Problems) -> Self {
+    fn new(name: &str, config: &config::Cluster, workers: NonZeroUsize, metrics: &Arc<Metrics>, problems: &mut Problems) -> Self {
         let nodes = match Dialer::new(config.ca_file.as_deref(), config.connect_timeout) {
             Ok(dialer) => {
-                config.nodes.iter().map(|endpoint| Arc::new(Node::new(endpoint.clone(), dialer.clone(), config, Arc::clone(metrics)))).collect()
+                let node = |endpoint: &Endpoint| Node::new(endpoint.clone(), dialer.clone(), config, workers, Arc::clone(metrics));
+                config.nodes.iter().map(|endpoint| Arc::new(node(endpoint))).collect()
             }
             Err(says) => {
                 problems.add(format!("clickhouse.clusters.{name}.ca_file"), says);
@@ -221,7 +225,8 @@ impl User {
             let known = Known::from_file(file).map_err(|says| problems.add(format!("clickhouse.users.{}.settings_file", config.name), says));
             known.ok().map(Arc::new)
         });
-        Self { config, question, from_file, told_last: Mutex::new(None), asked: AtomicBool::new(false), told: AtomicBool::new(false) }
+        let credential = credential(&config).map_err(|error| problems.add(format!("clickhouse.users.{}.password", config.name), error)).ok();
+        Self { config, credential, question, from_file, told_last: Mutex::new(None), asked: AtomicBool::new(false), told: AtomicBool::new(false) }
     }
 
     /// What a server told, kept once for all connections to servers that tell the same.
@@ -235,6 +240,14 @@ impl User {
         *last = Some((digest, Arc::clone(&known)));
         Ok(known)
     }
+}
+
+fn credential(config: &UpstreamUser) -> Result<(HeaderValue, HeaderValue), String> {
+    let value =
+        |text: &str| HeaderValue::from_str(text).map_err(|_not_shown| "holds control characters; ClickHouse takes none in a header".to_owned());
+    let mut key = value(config.password.expose())?;
+    key.set_sensitive(true);
+    Ok((value(&config.user)?, key))
 }
 
 /// What is asked, and whose credential asks it.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 use crate::refusal::chain;
-use crate::{start, statement};
+use crate::start;
 
 /// What `keyhouse serve` takes.
 #[derive(clap::Args)]
@@ -40,7 +40,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         tracing::warn!("{warning}");
     }
     tracing::info!("{}", prepared.summary());
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(statement::STACK).build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("the runtime cannot start: {error}");

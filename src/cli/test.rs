@@ -118,7 +118,7 @@ fn compare(test: &WrittenTest, judged: &Judged) -> Vec<Difference> {
     }
     let Ok(permitted) = &judged.result else { return differences };
     let permit = permitted.permit();
-    is("act_as", test.act_as.clone(), permit.act_as().to_owned());
+    is("act_as", test.act_as.clone(), permit.act_as().to_string());
     is("roles", test.roles.as_ref().map(|roles| roles.join(", ")), permit.roles().join(", "));
     is("quota_key", test.quota_key.clone(), permit.quota_key().unwrap_or("none").to_owned());
     is("sends", test.sends.clone(), permitted.understood().statement().canonical().to_owned());

@@ -77,7 +77,8 @@ impl Credential {
 
     /// Names this token together with the bearer token that it took the place of, where it did.
     pub(super) fn pair(&self) -> Option<[u8; 32]> {
-        Some(sha256(&[sha256(self.secret.as_bytes()), sha256(self.beside.as_ref()?.as_bytes())].concat()))
+        let beside = self.beside.as_ref()?;
+        Some(sha256(&[sha256(self.secret.as_bytes()), sha256(beside.as_bytes())].concat()))
     }
 
     /// Checks that a bearer token which a header took the place of is not another person's. Providers' own access tokens often

@@ -1,5 +1,7 @@
 //! The decision, and the sealed yes.
 
+use std::sync::Arc;
+
 use http::Method;
 
 use super::base;
@@ -16,27 +18,27 @@ use crate::statement::{Data, Effect, Name, Reach, Understood, Upload, Via};
 /// [`decide`] makes one.
 ///
 /// ```compile_fail,E0451
-/// let permit = keyhouse::policy::Permit { rule: String::new(), ..unreachable!() };
+/// let permit = keyhouse::policy::Permit { rule: "".into(), ..unreachable!() };
 /// ```
 #[derive(Debug)]
 pub struct Permit {
-    rule: String,
-    act_as: String,
+    rule: Arc<str>,
+    act_as: Arc<str>,
     roles: Vec<String>,
     quota_key: Option<String>,
-    database: String,
+    database: Arc<str>,
     settings: Vec<Sent>,
     observed: Option<Refusal>,
 }
 
 impl Permit {
     /// The rule that said yes.
-    pub fn rule(&self) -> &str {
+    pub fn rule(&self) -> &Arc<str> {
         &self.rule
     }
 
     /// The name under `clickhouse.users`.
-    pub fn act_as(&self) -> &str {
+    pub fn act_as(&self) -> &Arc<str> {
         &self.act_as
     }
 
@@ -51,7 +53,7 @@ impl Permit {
     }
 
     /// The database of names without one: the one that was judged.
-    pub fn database(&self) -> &str {
+    pub fn database(&self) -> &Arc<str> {
         &self.database
     }
 
@@ -107,7 +109,7 @@ pub fn decide(choice: Choice<'_>, understood: Understood) -> Result<Permitted, D
 
 fn permit(rule: &Rule, understood: &Understood) -> Result<Permit, Refusal> {
     let (caller, address) = (understood.caller(), understood.address());
-    let database = address.database().unwrap_or(&rule.database).to_owned();
+    let database = address.database().map_or_else(|| Arc::clone(&rule.database), Arc::from);
     never_observed(rule, understood).map_err(|refusal| with_message(rule, refusal))?;
     let verdict = judge(rule, &database, understood).map_err(|refusal| with_message(rule, refusal));
     let observed = match verdict {
@@ -127,8 +129,8 @@ fn permit(rule: &Rule, understood: &Understood) -> Result<Permit, Refusal> {
     settings.extend(filters);
     let roles = if address.roles().is_empty() { &rule.roles } else { address.roles() };
     Ok(Permit {
-        rule: rule.name.clone(),
-        act_as: rule.act_as.clone(),
+        rule: Arc::clone(&rule.name),
+        act_as: Arc::clone(&rule.act_as),
         roles: roles.to_vec(),
         quota_key: rule.quota_key.as_ref().map(|template| template.text(caller)).transpose()?,
         database,
@@ -171,7 +173,7 @@ fn nobody(caller: &Caller) -> Denied {
 #[derive(Debug)]
 pub struct Denied {
     /// The rule, where one was meant for the caller.
-    pub rule: Option<String>,
+    pub rule: Option<Arc<str>>,
     /// The no.
     pub refusal: Refusal,
 }

@@ -122,7 +122,7 @@ impl Rules {
         for name in catalog::settings().filter(|name| matches!(catalog::setting(name), Setting::Base | Setting::Count | Setting::Overflow)) {
             names.insert(name);
         }
-        names.extend(self.rules.iter().filter(|rule| rule.act_as == act_as).flat_map(Rule::sends));
+        names.extend(self.rules.iter().filter(|rule| *rule.act_as == *act_as).flat_map(Rule::sends));
         names
     }
 
@@ -132,7 +132,7 @@ impl Rules {
         let mut fitting = candidates.filter(|rule| rule.whom.fits(asking));
         let Some(wanted) = asking.rule else { return fitting.next().map_or(Choice::Nobody, Choice::Rule) };
         for rule in fitting {
-            if rule.name == wanted {
+            if *rule.name == *wanted {
                 return Choice::Rule(rule);
             }
             if !rule.may_be_skipped {

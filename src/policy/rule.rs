@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -126,17 +127,17 @@ pub enum Openness {
 /// One rule.
 #[derive(Debug)]
 pub struct Rule {
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     /// File and line.
     pub(super) place: String,
     pub(super) whom: Whom,
     pub(super) may_be_skipped: bool,
     pub(super) observe: bool,
-    pub(super) act_as: String,
+    pub(super) act_as: Arc<str>,
     pub(super) roles: Vec<String>,
     pub(super) quota_key: Option<Template>,
     /// The database of names without one, by the user that it acts as.
-    pub(super) database: String,
+    pub(super) database: Arc<str>,
     pub(super) allow: Vec<Allow>,
     pub(super) deny: Vec<Pattern>,
     pub(super) insert_values: Values,
@@ -239,15 +240,15 @@ pub(super) fn check(written: WrittenRule, file: &Path, place: &str, known: Names
         problems.warn(format!("{place}.observe"), format!("rule `{name}` is observed and not enforced: what it would refuse passes"));
     }
     Rule {
-        name,
+        name: name.into(),
         place: format!("{}:{line}", file.display()),
         whom,
         may_be_skipped: written.may_be_skipped,
         observe: written.observe,
         roles: written.roles,
         quota_key,
-        database: known.database(&written.act_as),
-        act_as: written.act_as,
+        database: known.database(&written.act_as).into(),
+        act_as: written.act_as.into(),
         allow,
         deny,
         insert_values: written.insert_values,

@@ -39,21 +39,15 @@ impl Recording {
         &mut self.entry
     }
 
-    /// Writes the line; what is returned is to be waited for.
+    /// Hands the record over to be written; what is returned is to be waited for.
     fn close(&mut self) -> Option<Ack> {
         if !std::mem::take(&mut self.open) {
             return None;
         }
-        let entry = &mut self.entry;
-        entry.ended(clock::tick());
-        if let Some(opinion) = entry.second_opinion {
-            self.metrics.second_opinion(opinion);
-        }
-        if let Some((rule, reason)) = entry.rule.as_deref().zip(entry.observed) {
-            self.metrics.observed(rule, reason);
-        }
-        self.metrics.request_ended(entry.outcome.word(), entry.reason, entry.took_ms / 1000.0, entry.bytes);
-        self.audit.write(entry.line())
+        self.entry.ended(clock::tick());
+        self.metrics.request_ended(&self.entry);
+        let spent = self.entry.spent();
+        self.audit.write(std::mem::replace(&mut self.entry, Box::new(spent)))
     }
 }
 

@@ -7,13 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
-use serde::Serialize;
+use http::{HeaderValue, Method};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
 
-use crate::digest::hex;
+use crate::digest::Hex;
+
+/// Longest name of a method that is told: any word can be one.
+const LONGEST_METHOD: usize = 32;
 
 /// A request's name: 128 random bits in hex. It is also the query's id in ClickHouse.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RequestId(String);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct RequestId(Hex<32>);
 
 impl RequestId {
     /// A new one.
@@ -25,12 +30,12 @@ impl RequestId {
             let since = crate::clock::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             bytes = since.as_nanos().to_be_bytes();
         }
-        Self(hex(&bytes))
+        Self(Hex::of(&bytes))
     }
 
     /// As text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
 
@@ -42,7 +47,7 @@ impl Default for RequestId {
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -75,41 +80,74 @@ impl Outcome {
     }
 }
 
+/// What another room knows of the caller, told when the line is written.
+pub trait CallerFacts: fmt::Debug + Send + Sync {
+    /// As the record names it.
+    fn line(&self) -> CallerLine<'_>;
+}
+
 /// The caller, as the record names it.
 #[derive(Debug, Serialize)]
-pub struct CallerLine {
+pub struct CallerLine<'a> {
     /// The provider's name.
-    pub provider: String,
+    pub provider: &'a str,
     /// The token's `sub`.
-    pub subject: String,
+    pub subject: &'a str,
     /// The mapped name.
-    pub username: String,
+    pub username: &'a str,
     /// What is shown beside the name.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub display: Option<String>,
+    pub display: Option<&'a str>,
     /// The groups.
-    pub groups: Vec<String>,
+    pub groups: &'a [String],
+}
+
+impl Serialize for dyn CallerFacts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.line().serialize(serializer)
+    }
+}
+
+/// What another room knows of the statement's reach, told when the line is written.
+pub trait ReachFacts: fmt::Debug + Send + Sync {
+    /// As the record names it.
+    fn line(&self) -> ReachLine<'_>;
 }
 
 /// What the statement reaches, as the record names it.
 #[derive(Debug, Serialize)]
-pub struct ReachLine {
+pub struct ReachLine<'a> {
     /// Tables read.
-    pub tables: Vec<String>,
+    pub tables: Vec<Cow<'a, str>>,
     /// Tables written.
-    pub targets: Vec<String>,
+    pub targets: Vec<Cow<'a, str>>,
     /// Calls.
-    pub functions: Vec<String>,
+    pub functions: Vec<Cow<'a, str>>,
     /// Calls in FROM.
-    pub table_functions: Vec<String>,
+    pub table_functions: Vec<Cow<'a, str>>,
     /// What is reached otherwise, with the clause or function that reaches it.
-    pub also: Vec<String>,
+    pub also: Vec<Cow<'a, str>>,
     /// Settings in the statement.
-    pub settings: Vec<String>,
+    pub settings: Vec<Cow<'a, str>>,
     /// What names an object without a name.
-    pub computed: Vec<String>,
+    pub computed: Vec<Cow<'a, str>>,
     /// The format asked for.
-    pub format: Option<String>,
+    pub format: Option<&'a str>,
+}
+
+impl Serialize for dyn ReachFacts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.line().serialize(serializer)
+    }
+}
+
+/// What ClickHouse told of its work; its numbers are strings.
+#[derive(Deserialize)]
+struct Summary<'a> {
+    #[serde(borrow)]
+    result_rows: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    written_rows: Option<Cow<'a, str>>,
 }
 
 /// The record of one request.
@@ -127,39 +165,43 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
     /// The HTTP method.
-    pub method: String,
+    #[serde(serialize_with = "method")]
+    pub method: Method,
     /// The HTTP version.
     pub http: &'static str,
     /// Who asked.
     #[serde(flatten)]
-    pub caller: Option<CallerLine>,
+    pub caller: Option<Arc<dyn CallerFacts>>,
     /// The rule that judged.
-    pub rule: Option<String>,
+    pub rule: Option<Arc<str>>,
     /// The name under `clickhouse.users`.
-    pub act_as: Option<String>,
+    pub act_as: Option<Arc<str>>,
     /// What the statement does.
     pub effect: Option<&'static str>,
     /// The database of names without one.
-    pub database: Option<String>,
+    pub database: Option<Arc<str>>,
     /// ClickHouse's name for this kind of statement.
     pub kind: Option<&'static str>,
     /// What the statement reaches.
-    pub reach: Option<ReachLine>,
+    pub reach: Option<Arc<dyn ReachFacts>>,
     /// The statement in the form that the config asks for.
-    pub statement: Option<String>,
+    pub statement: Option<Arc<str>>,
     /// Tables that came with the statement.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub uploads: Vec<String>,
     /// Bytes of an INSERT's data that went to ClickHouse, as they went.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "counted")]
-    pub data_bytes: Option<Arc<AtomicU64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_bytes: Option<u64>,
+    /// The same while they go.
+    #[serde(skip)]
+    pub data_passed: Option<Arc<AtomicU64>>,
     /// Comments of the statement, which ClickHouse does not get.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub comments: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comments: Option<Arc<[String]>>,
     /// What the second reader made of a read: `agrees`, `none`, `disagrees`, `not-asked`.
     pub second_opinion: Option<&'static str>,
     /// SHA-256 of the statement as it came.
-    pub statement_digest: Option<String>,
+    pub statement_digest: Option<Hex<64>>,
     /// How it ended.
     pub outcome: Outcome,
     /// The HTTP status of the answer.
@@ -172,9 +214,10 @@ pub struct Entry {
     /// The ClickHouse error in the answer.
     pub clickhouse_code: Option<u16>,
     /// The node that answered.
-    pub node: Option<String>,
+    pub node: Option<Arc<str>>,
     /// The query's id in ClickHouse.
-    pub query_id: Option<String>,
+    #[serde(serialize_with = "text")]
+    pub query_id: Option<HeaderValue>,
     /// Address parameters that were understood and not sent on.
     pub ignored: Vec<Cow<'static, str>>,
     /// The reason for which a rule under observation would have refused.
@@ -182,9 +225,10 @@ pub struct Entry {
     pub observed: Option<&'static str>,
     /// Rows of the result, or rows written, as far as ClickHouse told them when the answer began; servers before 19
     /// tell none.
-    pub rows: Option<u64>,
+    rows: Option<u64>,
     /// All that ClickHouse told of its work when the answer began (`X-ClickHouse-Summary`).
-    pub summary: Option<serde_json::Value>,
+    #[serde(serialize_with = "json")]
+    pub summary: Option<HeaderValue>,
     /// Bytes of the answer's body that went out.
     pub bytes: u64,
     /// From the head's arrival until the answer began, in milliseconds.
@@ -197,19 +241,29 @@ pub struct Entry {
 
 impl Entry {
     /// Opens the record of a request that arrived at `time`.
-    pub fn open(time: SystemTime, began: Instant, peer: SocketAddr, method: &http::Method, version: http::Version) -> Self {
+    pub fn open(time: SystemTime, began: Instant, peer: SocketAddr, method: &Method, version: http::Version) -> Self {
+        let http = match version {
+            http::Version::HTTP_2 => "2",
+            http::Version::HTTP_11 => "1.1",
+            _ => "1.0",
+        };
+        Self::named(RequestId::new(), time, began, peer, method.clone(), http)
+    }
+
+    /// What is left in the place of one that was handed over.
+    pub(super) fn spent(&self) -> Self {
+        Self::named(self.request_id, self.time, self.began, self.peer, Method::GET, self.http)
+    }
+
+    fn named(request_id: RequestId, time: SystemTime, began: Instant, peer: SocketAddr, method: Method, http: &'static str) -> Self {
         Self {
             time,
-            request_id: RequestId::new(),
+            request_id,
             generation: 0,
             peer,
             address: None,
-            method: method.as_str().chars().take(32).collect(),
-            http: match version {
-                http::Version::HTTP_2 => "2",
-                http::Version::HTTP_11 => "1.1",
-                _ => "1.0",
-            },
+            method,
+            http,
             caller: None,
             rule: None,
             act_as: None,
@@ -219,7 +273,8 @@ impl Entry {
             reach: None,
             uploads: Vec::new(),
             data_bytes: None,
-            comments: Vec::new(),
+            data_passed: None,
+            comments: None,
             second_opinion: None,
             statement: None,
             statement_digest: None,
@@ -247,17 +302,28 @@ impl Entry {
         self.first_byte_ms = Some(milliseconds(now - self.began));
     }
 
-    /// Notes how long it all took.
+    /// Notes how long it all took, and how much went by.
     pub(super) fn ended(&mut self, now: Instant) {
         self.took_ms = milliseconds(now - self.began);
+        self.data_bytes = self.data_passed.take().map(|passed| passed.load(Ordering::Relaxed));
     }
 
-    /// The line, with its line feed.
-    pub(super) fn line(&self) -> Vec<u8> {
-        let mut line = serde_json::to_vec(self)
-            .unwrap_or_else(|error| format!("{{\"request_id\":\"{}\",\"fault\":{:?}}}", self.request_id, error.to_string()).into_bytes());
-        line.push(b'\n');
-        line
+    /// Writes the line, with its line feed.
+    pub(super) fn write_line(&mut self, out: &mut Vec<u8>) {
+        let begins = out.len();
+        self.rows = self.rows_told();
+        if let Err(error) = serde_json::to_writer(&mut *out, self) {
+            out.truncate(begins);
+            out.extend_from_slice(format!("{{\"request_id\":\"{}\",\"fault\":{:?}}}", self.request_id, error.to_string()).as_bytes());
+        }
+        out.push(b'\n');
+    }
+
+    /// Rows of the result, or rows written, where the summary tells them.
+    fn rows_told(&self) -> Option<u64> {
+        let summary: Summary<'_> = serde_json::from_str(self.summary.as_ref()?.to_str().ok()?).ok()?;
+        let told = |rows: Option<Cow<'_, str>>| rows?.parse().ok().filter(|rows: &u64| *rows > 0);
+        told(summary.result_rows).or_else(|| told(summary.written_rows))
     }
 }
 
@@ -265,10 +331,21 @@ fn milliseconds(duration: std::time::Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
 
-fn counted<S: serde::Serializer>(count: &Option<Arc<AtomicU64>>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_some(&count.as_ref().map(|count| count.load(Ordering::Relaxed)))
+fn method<S: Serializer>(method: &Method, serializer: S) -> Result<S::Ok, S::Error> {
+    let text = method.as_str();
+    serializer.serialize_str(text.get(..LONGEST_METHOD).unwrap_or(text))
 }
 
-fn rfc3339<S: serde::Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+fn text<S: Serializer>(value: &Option<HeaderValue>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.as_ref().and_then(|value| value.to_str().ok()).serialize(serializer)
+}
+
+/// What is no JSON is not told: it would break the line.
+fn json<S: Serializer>(value: &Option<HeaderValue>, serializer: S) -> Result<S::Ok, S::Error> {
+    let text = value.as_ref().and_then(|value| value.to_str().ok());
+    text.and_then(|text| serde_json::from_str::<&RawValue>(text).ok()).serialize(serializer)
+}
+
+fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_rfc3339_millis(*time))
 }

@@ -4,10 +4,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus::{Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
+use super::entry::{Entry, Outcome};
+
 /// Every number that Keyhouse keeps.
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
+    /// Of these, what most of them are: looked up once.
+    answered: IntCounter,
     second_opinions: IntCounterVec,
     observed: IntCounterVec,
     seconds: Histogram,
@@ -18,8 +22,12 @@ pub struct Metrics {
     pub connections_refused: IntCounterVec,
     /// Records that could not be written.
     pub records_lost: IntCounter,
-    /// Tokens found among the kept ones (`hit`) or not (`miss`), and among these the known bad ones (`bad`).
-    pub token_cache: IntCounterVec,
+    /// Tokens found among the kept ones.
+    pub tokens_found: IntCounter,
+    /// Tokens not found there.
+    pub tokens_missed: IntCounter,
+    /// Of these, the ones that are known to be bad.
+    pub tokens_bad: IntCounter,
     /// Connections opened to ClickHouse.
     pub upstream_connections: IntCounter,
     keys_fetches: IntCounterVec,
@@ -39,11 +47,19 @@ impl Metrics {
     /// A name that is no metric's, which a test would have found.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new_custom(Some("keyhouse".to_owned()), None)?;
+        let requests =
+            IntCounterVec::new(Opts::new("requests_total", "Requests by how they ended and why they were refused."), &["outcome", "reason"])?;
+        let token_cache = IntCounterVec::new(
+            Opts::new(
+                "token_cache_total",
+                "Tokens by what was known of them: verified before (hit), nothing (miss), and of these that their signature is wrong (bad).",
+            ),
+            &["found"],
+        )?;
+        registry.register(Box::new(token_cache.clone()))?;
         let metrics = Self {
-            requests: IntCounterVec::new(
-                Opts::new("requests_total", "Requests by how they ended and why they were refused."),
-                &["outcome", "reason"],
-            )?,
+            answered: requests.with_label_values(&[Outcome::Answered.word(), ""]),
+            requests,
             second_opinions: IntCounterVec::new(Opts::new("second_opinions_total", "What the second reader of SQL made of reads."), &["opinion"])?,
             observed: IntCounterVec::new(
                 Opts::new("observed_total", "Requests that passed and that a rule under observation would have refused, by rule and reason."),
@@ -60,13 +76,9 @@ impl Metrics {
                 &["why"],
             )?,
             records_lost: IntCounter::new("records_lost_total", "Records that could not be written.")?,
-            token_cache: IntCounterVec::new(
-                Opts::new(
-                    "token_cache_total",
-                    "Tokens by what was known of them: verified before (hit), nothing (miss), and of these that their signature is wrong (bad).",
-                ),
-                &["found"],
-            )?,
+            tokens_found: token_cache.with_label_values(&["hit"]),
+            tokens_missed: token_cache.with_label_values(&["miss"]),
+            tokens_bad: token_cache.with_label_values(&["bad"]),
             upstream_connections: IntCounter::new("upstream_connections_total", "Connections opened to ClickHouse.")?,
             keys_fetches: IntCounterVec::new(Opts::new("jwks_fetches_total", "Fetches of keys by provider and result."), &["provider", "result"])?,
             keys_last_success: GaugeVec::new(Opts::new("jwks_last_success_timestamp_seconds", "When the keys were last fetched."), &["provider"])?,
@@ -95,7 +107,6 @@ impl Metrics {
         registry.register(Box::new(self.connections.clone()))?;
         registry.register(Box::new(self.connections_refused.clone()))?;
         registry.register(Box::new(self.records_lost.clone()))?;
-        registry.register(Box::new(self.token_cache.clone()))?;
         registry.register(Box::new(self.upstream_connections.clone()))?;
         registry.register(Box::new(self.keys_fetches.clone()))?;
         registry.register(Box::new(self.keys_last_success.clone()))?;
@@ -108,20 +119,19 @@ impl Metrics {
     }
 
     /// Counts a request that ended.
-    pub(super) fn request_ended(&self, outcome: &str, reason: Option<&'static str>, seconds: f64, bytes: u64) {
-        self.requests.with_label_values(&[outcome, reason.unwrap_or("")]).inc();
-        self.seconds.observe(seconds);
-        self.bytes.inc_by(bytes);
-    }
-
-    /// Counts what the second reader made of a read.
-    pub(super) fn second_opinion(&self, opinion: &'static str) {
-        self.second_opinions.with_label_values(&[opinion]).inc();
-    }
-
-    /// Counts a request that a rule under observation would have refused.
-    pub(super) fn observed(&self, rule: &str, reason: &'static str) {
-        self.observed.with_label_values(&[rule, reason]).inc();
+    pub(super) fn request_ended(&self, entry: &Entry) {
+        match (entry.outcome, entry.reason) {
+            (Outcome::Answered, None) => self.answered.inc(),
+            (outcome, reason) => self.requests.with_label_values(&[outcome.word(), reason.unwrap_or("")]).inc(),
+        }
+        self.seconds.observe(entry.took_ms / 1000.0);
+        self.bytes.inc_by(entry.bytes);
+        if let Some(opinion) = entry.second_opinion {
+            self.second_opinions.with_label_values(&[opinion]).inc();
+        }
+        if let Some((rule, reason)) = entry.rule.as_deref().zip(entry.observed) {
+            self.observed.with_label_values(&[rule, reason]).inc();
+        }
     }
 
     /// Counts a fetch of keys that succeeded.
@@ -183,7 +193,7 @@ mod tests {
     #[test]
     fn every_number_is_registered() {
         let metrics = Metrics::new().unwrap();
-        metrics.request_ended("refused", Some("no-rule"), 0.1, 10);
+        metrics.requests.with_label_values(&["refused", "no-rule"]).inc();
         metrics.keys_failed("corp");
         let text = String::from_utf8(metrics.text(true).unwrap()).unwrap();
         assert!(text.contains("keyhouse_requests_total{outcome=\"refused\",reason=\"no-rule\"} 1"), "{text}");

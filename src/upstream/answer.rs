@@ -46,13 +46,13 @@ pub struct Answer {
     /// What goes to the caller.
     pub response: Response<AnswerBody>,
     /// The node that answered, where ClickHouse was asked.
-    pub node: Option<String>,
+    pub node: Option<Arc<str>>,
     /// The query's id in ClickHouse.
-    pub query_id: Option<String>,
+    pub query_id: Option<HeaderValue>,
     /// Parameters of the caller that were not sent on.
     pub ignored: Vec<Cow<'static, str>>,
     /// `X-ClickHouse-Summary`, where it was sent.
-    pub summary: Option<serde_json::Value>,
+    pub summary: Option<HeaderValue>,
 }
 
 impl Answer {
@@ -73,10 +73,9 @@ impl Answer {
         if !head.headers.contains_key(CONTENT_LENGTH) && !head.headers.contains_key(TRANSFER_ENCODING) {
             return Err(Failure::new(Reason::UpstreamBroken, "ClickHouse's answer does not say where it ends.").refusal(&node));
         }
-        let text = |name: &HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
-        let query_id = text(&QUERY_ID).unwrap_or(id.as_str()).to_owned();
-        let summary = text(&SUMMARY).and_then(|summary| serde_json::from_str(summary).ok());
-        let shown = node.to_string();
+        let query_id = head.headers.get(&QUERY_ID).cloned().or_else(|| HeaderValue::from_str(id.as_str()).ok());
+        let summary = head.headers.get(&SUMMARY).cloned();
+        let shown = Arc::clone(node.shown());
         let mut response = Response::new(AnswerBody::Flowing(Box::new(Flowing::new(body, connection, node, code, head.status))));
         *response.status_mut() = head.status;
         for name in &PASSED_ON {
@@ -90,7 +89,7 @@ impl Answer {
         {
             response.headers_mut().insert(IGNORED, names);
         }
-        Ok(Self { response, node: Some(shown), query_id: Some(query_id), ignored, summary })
+        Ok(Self { response, node: Some(shown), query_id, ignored, summary })
     }
 
     /// What ClickHouse answers to `/ping`.
@@ -107,12 +106,6 @@ impl Answer {
         let mut response = Response::new(AnswerBody::Whole(Full::new(body)));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         Self { response, node: None, query_id: None, ignored: Vec::new(), summary: None }
-    }
-
-    /// Rows of the result, or rows written, where the summary tells them; its numbers are strings.
-    pub fn rows(&self) -> Option<u64> {
-        let told = |name: &str| self.summary.as_ref()?.get(name)?.as_str()?.parse().ok().filter(|rows| *rows > 0);
-        told("result_rows").or_else(|| told("written_rows"))
     }
 }
 

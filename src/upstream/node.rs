@@ -3,15 +3,17 @@
 //! What a server's settings are is known per connection and user: a new connection may lead to another server, or to
 //! the same one after an upgrade.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::error::Error;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::HeaderValue;
 use http_body_util::{BodyExt, Limited};
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::SendRequest;
@@ -24,8 +26,9 @@ use crate::dial::{self, Dialer};
 use crate::record::Metrics;
 use crate::refusal::{Reason, Refusal};
 use crate::statement::{Cut, Data, Effect, Turn};
+use crate::workers;
 
-/// Most connections that wait for work.
+/// Most connections that wait for work, of each worker.
 const MOST_IDLE: usize = 256;
 
 /// Longest answer about settings: all that 26.9 has are a fifth of it.
@@ -40,15 +43,23 @@ const SETTINGS_TIMEOUT: Duration = Duration::from_secs(10);
 /// One server, or what stands for several.
 pub(super) struct Node {
     endpoint: Endpoint,
+    /// Its address, as records and messages show it.
+    shown: Arc<str>,
+    /// `host:port`.
+    authority: HeaderValue,
     dialer: Dialer,
     answer_timeout: Duration,
     pub(super) stall_timeout: Duration,
     idle_timeout: Duration,
-    idle: Mutex<Vec<(Instant, Connection)>>,
+    /// Connections that wait for work, by the number of the worker that they belong to: nobody else takes them.
+    idle: Vec<Mutex<Idle>>,
     /// Whether a server behind it did not have every column of `system.settings`.
     is_old: AtomicBool,
     metrics: Arc<Metrics>,
 }
+
+/// Connections that wait for work, since when; what has waited longest first.
+type Idle = VecDeque<(Instant, Connection)>;
 
 /// One connection.
 pub(super) struct Connection {
@@ -111,27 +122,35 @@ impl Failure {
 
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.endpoint.fmt(f)
+        f.write_str(&self.shown)
     }
 }
 
 impl Node {
-    pub(super) fn new(endpoint: Endpoint, dialer: Dialer, config: &config::Cluster, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(endpoint: Endpoint, dialer: Dialer, config: &config::Cluster, workers: NonZeroUsize, metrics: Arc<Metrics>) -> Self {
         Self {
+            shown: endpoint.to_string().into(),
+            // A host and a port are plain text.
+            authority: HeaderValue::try_from(endpoint.authority()).unwrap_or(HeaderValue::from_static("")),
             endpoint,
             dialer,
             answer_timeout: config.answer_timeout,
             stall_timeout: config.stall_timeout,
             idle_timeout: config.idle_timeout,
-            idle: Mutex::new(Vec::new()),
+            idle: (0..=workers.get()).map(|_| Mutex::default()).collect(),
             is_old: AtomicBool::new(false),
             metrics,
         }
     }
 
+    /// Its address, as records show it.
+    pub(super) fn shown(&self) -> &Arc<str> {
+        &self.shown
+    }
+
     /// `host:port`.
-    pub(super) fn authority(&self) -> String {
-        self.endpoint.authority()
+    pub(super) fn authority(&self) -> &HeaderValue {
+        &self.authority
     }
 
     /// The connection that waited least, or a new one.
@@ -156,19 +175,36 @@ impl Node {
         Ok(Connection { known: before.known.clone(), ..self.connection(true).await? })
     }
 
+    fn idle(&self) -> Option<MutexGuard<'_, Idle>> {
+        self.idle.get(workers::number()).map(|idle| idle.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn take_idle(&self) -> Option<Connection> {
         let now = clock::tick();
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|(since, connection)| now.duration_since(*since) < self.idle_timeout && !connection.sender.is_closed());
-        idle.pop().map(|(_since, connection)| connection)
+        let mut idle = self.idle()?;
+        while let Some((since, connection)) = idle.pop_back() {
+            if self.is_good(&connection, since, now) {
+                return Some(connection);
+            }
+        }
+        None
     }
 
     /// Keeps a connection whose answer has ended.
     pub(super) fn keep(&self, connection: Connection) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if !connection.sender.is_closed() && idle.len() < MOST_IDLE {
-            idle.push((clock::tick(), connection));
+        let now = clock::tick();
+        let Some(mut idle) = self.idle() else { return };
+        // What waited longest stands in front.
+        while idle.front().is_some_and(|(since, connection)| !self.is_good(connection, *since, now)) {
+            idle.pop_front();
         }
+        if !connection.sender.is_closed() && idle.len() < MOST_IDLE {
+            idle.push_back((now, connection));
+        }
+    }
+
+    fn is_good(&self, connection: &Connection, since: Instant, now: Instant) -> bool {
+        now.duration_since(since) < self.idle_timeout && !connection.sender.is_closed()
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::error::Error;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderName, HeaderValue, Request};
+use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use http_body::{Body, Frame, SizeHint};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -23,7 +24,14 @@ use crate::statement::{Coding, Cut, Data, Turn};
 const USER: HeaderName = HeaderName::from_static("x-clickhouse-user");
 const KEY: HeaderName = HeaderName::from_static("x-clickhouse-key");
 
-const TEXT: &str = "text/plain; charset=utf-8";
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("keyhouse/", env!("CARGO_PKG_VERSION")));
+
+/// Room for the headers that we write and those that the HTTP library adds.
+const HEADERS: usize = 8;
+
+/// Room for the address of most requests, in bytes.
+const USUAL_TARGET: usize = 512;
 
 /// What an address needs to have encoded: all but RFC 3986's unreserved characters.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -36,6 +44,8 @@ const LONG_VALUES: usize = 16 * 1024;
 
 /// A body for ClickHouse.
 pub(super) enum OutgoingBody {
+    /// A statement; nothing once it is sent.
+    One(Bytes),
     /// All of it.
     Whole(VecDeque<Bytes>),
     /// The head of an INSERT, or nothing where that is in the address, and its data.
@@ -46,7 +56,7 @@ impl OutgoingBody {
     /// Whose turn it is, where the caller has a part in that.
     pub(super) fn turn(&self) -> Option<Turn> {
         match self {
-            Self::Whole(_) => None,
+            Self::One(_) | Self::Whole(_) => None,
             Self::Data(_, data) => Some(data.turn()),
         }
     }
@@ -54,7 +64,7 @@ impl OutgoingBody {
     /// The data, where the request was not sent at all.
     pub(super) fn into_data(self) -> Option<Box<Data>> {
         match self {
-            Self::Whole(_) => None,
+            Self::One(_) | Self::Whole(_) => None,
             Self::Data(_, data) => Some(data),
         }
     }
@@ -66,6 +76,8 @@ impl Body for OutgoingBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         match &mut *self {
+            Self::One(statement) if statement.is_empty() => Poll::Ready(None),
+            Self::One(statement) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(statement))))),
             Self::Whole(pieces) => Poll::Ready(pieces.pop_front().map(|piece| Ok(Frame::data(piece)))),
             Self::Data(head, data) if head.is_empty() => Pin::new(data.as_mut()).poll_frame(context),
             Self::Data(head, _) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(head))))),
@@ -74,6 +86,7 @@ impl Body for OutgoingBody {
 
     fn is_end_stream(&self) -> bool {
         match self {
+            Self::One(statement) => statement.is_empty(),
             Self::Whole(pieces) => pieces.is_empty(),
             Self::Data(head, data) => head.is_empty() && data.is_end_stream(),
         }
@@ -81,6 +94,7 @@ impl Body for OutgoingBody {
 
     fn size_hint(&self) -> SizeHint {
         match self {
+            Self::One(statement) => SizeHint::with_exact(statement.len() as u64),
             Self::Whole(pieces) => SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum()),
             Self::Data(head, data) => match data.size_hint().exact() {
                 Some(exact) => SizeHint::with_exact(exact + head.len() as u64),
@@ -100,31 +114,43 @@ pub(super) fn build(
     settings: &[(&str, Cow<'_, str>)],
 ) -> Result<Outgoing, Refusal> {
     let understood = permitted.understood();
-    let mut parameters = vec![("database", permitted.permit().database()), ("query_id", id.as_str())];
+    let mut target = Target::new();
+    target.add("database", permitted.permit().database());
+    target.add("query_id", id.as_str());
     if let Some(format) = understood.address().default_format() {
-        parameters.push(("default_format", format));
+        target.add("default_format", format);
     }
-    parameters.extend(permitted.permit().roles().iter().map(|role| ("role", role.as_str())));
-    parameters.extend(permitted.permit().quota_key().map(|key| ("quota_key", key)));
-    parameters.extend(settings.iter().map(|(name, value)| (*name, value.as_ref())));
+    for role in permitted.permit().roles() {
+        target.add("role", role);
+    }
+    if let Some(key) = permitted.permit().quota_key() {
+        target.add("quota_key", key);
+    }
+    for (name, value) in settings {
+        target.add(name, value);
+    }
     let values = values(permitted);
     let canonical = || Bytes::copy_from_slice(understood.statement().canonical().as_bytes());
     let long = values.iter().map(|(_, value)| value.len()).sum::<usize>() > LONG_VALUES;
     if data.is_none() && (long || !understood.uploads().is_empty()) {
         let form = Form::new(id, canonical(), &values, understood.uploads());
-        return request(user, node, address(&parameters)?, &form.content_type(), OutgoingBody::Whole(form.into_pieces())).map_err(unbuilt);
+        let kind = HeaderValue::try_from(form.content_type()).map_err(|error| unbuilt(error.into()))?;
+        return Ok(request(user, node, target.finish()?, kind, OutgoingBody::Whole(form.into_pieces())));
     }
-    parameters.extend(values.iter().map(|(name, value)| (name.as_str(), *value)));
-    match data {
-        None => request(user, node, address(&parameters)?, TEXT, OutgoingBody::Whole(VecDeque::from([canonical()]))),
-        Some(data) if data.codings().is_empty() => request(user, node, address(&parameters)?, TEXT, OutgoingBody::Data(canonical(), data)),
+    for (name, value) in values {
+        target.add(&name, value);
+    }
+    Ok(match data {
+        None => request(user, node, target.finish()?, TEXT, OutgoingBody::One(canonical())),
+        Some(data) if data.codings().is_empty() => request(user, node, target.finish()?, TEXT, OutgoingBody::Data(canonical(), data)),
         Some(data) => {
-            parameters.push(("query", understood.statement().canonical()));
-            parameters.extend(data.codings().contains(&Coding::Blocks).then_some(("decompress", "1")));
-            coded(user, node, address(&parameters)?, data)
+            target.add("query", understood.statement().canonical());
+            if data.codings().contains(&Coding::Blocks) {
+                target.add("decompress", "1");
+            }
+            coded(user, node, target.finish()?, data)
         }
-    }
-    .map_err(unbuilt)
+    })
 }
 
 fn unbuilt(error: http::Error) -> Refusal {
@@ -139,13 +165,13 @@ fn values(permitted: &Permitted) -> Vec<(String, &str)> {
 }
 
 /// The request for data that goes on as it came: its head is in the address, as it was.
-fn coded(user: &User, node: &Node, address: String, data: Box<Data>) -> Result<Outgoing, http::Error> {
+fn coded(user: &User, node: &Node, target: Uri, data: Box<Data>) -> Outgoing {
     let coding = data.codings().iter().find(|coding| **coding != Coding::Blocks).copied();
-    let mut request = request(user, node, address, TEXT, OutgoingBody::Data(Bytes::new(), data))?;
+    let mut request = request(user, node, target, TEXT, OutgoingBody::Data(Bytes::new(), data));
     if let Some(coding) = coding {
         request.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
     }
-    Ok(request)
+    request
 }
 
 /// A request as it would be sent, for people.
@@ -166,6 +192,7 @@ impl Preview {
         let named = |text: &str| text.replace(id.as_str(), "REQUEST-ID");
         let value = |value: &HeaderValue| if value.is_sensitive() { "(secret)".to_owned() } else { named(value.to_str().unwrap_or_default()) };
         let body = match body {
+            OutgoingBody::One(statement) => String::from_utf8_lossy(&statement).into_owned(),
             OutgoingBody::Whole(pieces) => pieces.iter().map(|piece| String::from_utf8_lossy(piece).into_owned()).collect(),
             OutgoingBody::Data(head, _) => String::from_utf8_lossy(&head).into_owned(),
         };
@@ -181,39 +208,54 @@ impl Preview {
 /// A question of our own, as for the settings that the server has for this user.
 pub(super) fn question(user: &User, node: &Node, sql: String, role: Option<&str>) -> Result<Outgoing, Failure> {
     // The one that every user may name, on servers with `allow_databases` too.
-    let mut address = "/?database=system".to_owned();
+    let mut target = Target::new();
+    target.add("database", "system");
     if let Some(role) = role {
-        address.push_str("&role=");
-        address.extend(utf8_percent_encode(role, ENCODED));
+        target.add("role", role);
     }
-    request(user, node, address, TEXT, OutgoingBody::Whole(VecDeque::from([Bytes::from(sql)])))
-        .map_err(|error| Failure::new(Reason::Internal, "The request to ClickHouse cannot be built.").because(error))
+    let unbuilt = |cause: Box<dyn Error + Send + Sync>| Failure::new(Reason::Internal, "The request to ClickHouse cannot be built.").because(cause);
+    let target = target.finish().map_err(|refusal| unbuilt(refusal.says().into()))?;
+    Ok(request(user, node, target, TEXT, OutgoingBody::One(Bytes::from(sql))))
 }
 
 /// The path and the parameters.
-fn address(parameters: &[(&str, &str)]) -> Result<String, Refusal> {
-    let mut target = String::from("/");
-    for (index, (name, value)) in parameters.iter().enumerate() {
-        target.push(if index == 0 { '?' } else { '&' });
-        target.push_str(name);
-        target.push('=');
-        target.extend(utf8_percent_encode(value, ENCODED));
+struct Target(String);
+
+impl Target {
+    fn new() -> Self {
+        let mut target = String::with_capacity(USUAL_TARGET);
+        target.push('/');
+        Self(target)
     }
-    if target.len() > LONGEST_ADDRESS {
-        let says = "The values of the statement's parameters and settings, or the head of an INSERT with compressed data, are too long; send the head in the body.";
-        return Err(Refusal::new(Reason::StatementTooLong, says));
+
+    fn add(&mut self, name: &str, value: &str) {
+        self.0.push(if self.0.len() == 1 { '?' } else { '&' });
+        self.0.push_str(name);
+        self.0.push('=');
+        self.0.extend(utf8_percent_encode(value, ENCODED));
     }
-    Ok(target)
+
+    fn finish(self) -> Result<Uri, Refusal> {
+        if self.0.len() > LONGEST_ADDRESS {
+            let says = "The values of the statement's parameters and settings, or the head of an INSERT with compressed data, are too long; send the head in the body.";
+            return Err(Refusal::new(Reason::StatementTooLong, says));
+        }
+        Uri::try_from(self.0).map_err(|error| unbuilt(error.into()))
+    }
 }
 
-fn request(user: &User, node: &Node, address: String, content_type: &str, body: OutgoingBody) -> Result<Outgoing, http::Error> {
-    let mut key = HeaderValue::from_str(user.config.password.expose())?;
-    key.set_sensitive(true);
-    Request::post(address)
-        .header(HOST, node.authority())
-        .header(USER, user.config.user.as_str())
-        .header(KEY, key)
-        .header(CONTENT_TYPE, content_type)
-        .header(USER_AGENT, concat!("keyhouse/", env!("CARGO_PKG_VERSION")))
-        .body(body)
+fn request(user: &User, node: &Node, target: Uri, content_type: HeaderValue, body: OutgoingBody) -> Outgoing {
+    // Only a config that was refused has none.
+    let (name, key) = user.credential.clone().unwrap_or((HeaderValue::from_static(""), HeaderValue::from_static("")));
+    let mut request = Request::new(body);
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = target;
+    let headers = request.headers_mut();
+    headers.reserve(HEADERS);
+    headers.insert(HOST, node.authority().clone());
+    headers.insert(USER, name);
+    headers.insert(KEY, key);
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(USER_AGENT, AGENT);
+    request
 }

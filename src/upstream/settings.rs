@@ -8,8 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use super::node::{Failure, Node};
 use super::{Unset, User};
@@ -256,9 +255,23 @@ fn cannot_be_set(name: &str, value: &str, user: &User, node: &Node) -> Refusal {
 }
 
 /// JSON, so that queries over `system.query_log` can take it apart.
+#[derive(Serialize)]
+struct LogComment<'a> {
+    keyhouse: Request<'a>,
+}
+
+#[derive(Serialize)]
+struct Request<'a> {
+    caller: String,
+    request_id: &'a str,
+    rule: &'a str,
+}
+
 fn log_comment(permitted: &Permitted, id: &RequestId) -> String {
-    let caller = permitted.understood().caller();
-    json!({"keyhouse": {"request_id": id.as_str(), "caller": caller.key(), "rule": permitted.permit().rule()}}).to_string()
+    let caller = permitted.understood().caller().key();
+    let keyhouse = Request { caller, request_id: id.as_str(), rule: permitted.permit().rule() };
+    // Texts alone cannot fail.
+    serde_json::to_string(&LogComment { keyhouse }).unwrap_or_default()
 }
 
 /// What an error instead of settings means.
