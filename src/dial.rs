@@ -1,8 +1,10 @@
 //! Connections that Keyhouse opens itself: TCP, through a proxy where the environment names one, TLS where the endpoint says so,
 //! HTTP/1.1, everything within one time.
 
+use std::future::Future;
 use std::io;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +28,9 @@ use crate::config::Endpoint;
 /// Most header fields of an answer: ClickHouse repeats `X-ClickHouse-Progress`, and hyper's own limit is 100. Room for all is
 /// made for every answer, so that more cost every request.
 const ANSWER_HEADERS: usize = 300;
+
+/// What moves the bytes of a connection while it is polled; it ends when the connection does.
+pub type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +90,18 @@ impl Dialer {
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let (sender, driver) = self.open(endpoint).await?;
+        tokio::spawn(driver);
+        Ok(sender)
+    }
+
+    /// One connection, for whoever drives it themselves.
+    pub async fn open<B>(&self, endpoint: &Endpoint) -> Result<(SendRequest<B>, Driver), Error>
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         tokio::time::timeout(self.timeout, self.connect(endpoint))
             .await
             .unwrap_or_else(|_elapsed| Err(Error::Timeout(endpoint.to_string(), self.timeout)))
@@ -95,7 +112,7 @@ impl Dialer {
         Some((self.proxies.as_ref()?.intercept(&destination)?, destination))
     }
 
-    async fn connect<B>(&self, endpoint: &Endpoint) -> Result<SendRequest<B>, Error>
+    async fn connect<B>(&self, endpoint: &Endpoint) -> Result<(SendRequest<B>, Driver), Error>
     where
         B: Body + Send + 'static,
         B::Data: Send,
@@ -128,7 +145,7 @@ async fn tunnel(proxy: Intercept, destination: Uri, endpoint: &Endpoint) -> Resu
     tunnel.call(destination).await.map(TokioIo::into_inner).map_err(failed)
 }
 
-async fn shake<S, B>(endpoint: &Endpoint, stream: S) -> Result<SendRequest<B>, Error>
+async fn shake<S, B>(endpoint: &Endpoint, stream: S) -> Result<(SendRequest<B>, Driver), Error>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     B: Body + Send + 'static,
@@ -141,12 +158,12 @@ where
         .await
         .map_err(|error| Error::Http(endpoint.to_string(), error))?;
     // What ends the connection also ends the answer that runs on it, and is told there.
-    tokio::spawn(async move {
+    let driver = async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a connection of ours ended");
         }
-    });
-    Ok(sender)
+    };
+    Ok((sender, Box::pin(driver)))
 }
 
 fn roots_of(file: &Path) -> Result<RootCertStore, String> {

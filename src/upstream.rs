@@ -92,7 +92,7 @@ impl Upstream {
         // A server that hangs up on a connection that had waited, or that keeps none open, gets a second and last try.
         let again = match first.failure.repeat(permitted.understood().statement().effect()) {
             Repeat::OnAnother => cluster.connect(true).await?,
-            Repeat::OnTheNext => first.node.reconnect(&first.connection).await.map(|next| (Arc::clone(&first.node), next)).map_err(unreachable)?,
+            Repeat::OnTheNext => first.node.reconnect(first.connection).await.map(|next| (Arc::clone(&first.node), next)).map_err(unreachable)?,
             Repeat::No => return Err(first.refusal()),
         };
         self.attempt(&asked, data, again).await?.map_err(Failed::refusal)

@@ -154,7 +154,12 @@ impl Flowing {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) else {
+        let mut polled = Pin::new(&mut self.incoming).poll_frame(context);
+        if let (Poll::Pending, Some((connection, _))) = (&polled, &mut self.connection) {
+            connection.drive(context);
+            polled = Pin::new(&mut self.incoming).poll_frame(context);
+        }
+        let Poll::Ready(frame) = polled else {
             return self.stalled.as_mut().poll(context).map(|()| Some(Err(Stalled(self.stall_timeout).into())));
         };
         self.stalled.as_mut().reset(Instant::now() + self.stall_timeout);

@@ -6,10 +6,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::error::Error;
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -22,7 +24,7 @@ use super::settings::Known;
 use super::{Incomings, Outgoing, OutgoingBody, User, answer, outgoing, settings};
 use crate::clock;
 use crate::config::{self, Endpoint};
-use crate::dial::{self, Dialer};
+use crate::dial::{self, Dialer, Driver};
 use crate::record::Metrics;
 use crate::refusal::{Reason, Refusal};
 use crate::statement::{Cut, Data, Effect, Turn};
@@ -33,6 +35,9 @@ const MOST_IDLE: usize = 256;
 
 /// Longest answer about settings: all that 26.9 has are a fifth of it.
 const LONGEST_SETTINGS: usize = 1024 * 1024;
+
+/// How often waiting connections are looked after.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// For a connection to notice that its answer has ended.
 const NOTICE: Duration = Duration::from_secs(1);
@@ -58,12 +63,20 @@ pub(super) struct Node {
     metrics: Arc<Metrics>,
 }
 
-/// Connections that wait for work, since when; what has waited longest first.
-type Idle = VecDeque<(Instant, Connection)>;
+/// What waits for work.
+#[derive(Default)]
+struct Idle {
+    /// Connections, and since when; what has waited longest first.
+    connections: VecDeque<(Instant, Connection)>,
+    /// Whether somebody looks after them.
+    swept: bool,
+}
 
 /// One connection.
 pub(super) struct Connection {
     sender: SendRequest<OutgoingBody>,
+    /// What moves its bytes: polled by whoever waits for them, so that no other task has to be woken. Nothing once it ended.
+    driver: Option<Driver>,
     known: HashMap<String, Arc<Known>>,
     reused: bool,
 }
@@ -158,21 +171,21 @@ impl Node {
         if !fresh {
             while let Some(mut connection) = self.take_idle() {
                 // Its last answer has ended; what is left is for its task to notice.
-                let ready = tokio::time::timeout(NOTICE, connection.sender.ready()).await;
-                if matches!(ready, Ok(Ok(()))) {
+                if connection.is_ready().await {
                     connection.reused = true;
                     return Ok(connection);
                 }
             }
         }
-        let sender = self.dialer.dial(&self.endpoint).await?;
+        let (sender, driver) = self.dialer.open(&self.endpoint).await?;
         self.metrics.upstream_connections.inc();
-        Ok(Connection { sender, known: HashMap::new(), reused: false })
+        Ok(Connection { sender, driver: Some(driver), known: HashMap::new(), reused: false })
     }
 
     /// The next connection to the same server, which has just told its settings on the one before.
-    pub(super) async fn reconnect(&self, before: &Connection) -> Result<Connection, dial::Error> {
-        Ok(Connection { known: before.known.clone(), ..self.connection(true).await? })
+    pub(super) async fn reconnect(&self, before: Connection) -> Result<Connection, dial::Error> {
+        let known = before.known;
+        Ok(Connection { known, ..self.connection(true).await? })
     }
 
     fn idle(&self) -> Option<MutexGuard<'_, Idle>> {
@@ -181,8 +194,7 @@ impl Node {
 
     fn take_idle(&self) -> Option<Connection> {
         let now = clock::tick();
-        let mut idle = self.idle()?;
-        while let Some((since, connection)) = idle.pop_back() {
+        while let Some((since, connection)) = self.idle()?.connections.pop_back() {
             if self.is_good(&connection, since, now) {
                 return Some(connection);
             }
@@ -191,24 +203,56 @@ impl Node {
     }
 
     /// Keeps a connection whose answer has ended.
-    pub(super) fn keep(&self, connection: Connection) {
-        let now = clock::tick();
+    pub(super) fn keep(self: &Arc<Self>, connection: Connection) {
         let Some(mut idle) = self.idle() else { return };
-        // What waited longest stands in front.
-        while idle.front().is_some_and(|(since, connection)| !self.is_good(connection, *since, now)) {
-            idle.pop_front();
+        if connection.driver.is_none() || idle.connections.len() >= MOST_IDLE {
+            return;
         }
-        if !connection.sender.is_closed() && idle.len() < MOST_IDLE {
-            idle.push_back((now, connection));
+        idle.connections.push_back((clock::tick(), connection));
+        if !std::mem::replace(&mut idle.swept, true) {
+            tokio::spawn(Arc::clone(self).sweep());
+        }
+    }
+
+    /// Lets go of what waits too long or was closed by its server, while anything waits: nobody else looks at it meanwhile.
+    async fn sweep(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            let (now, mut context) = (clock::tick(), Context::from_waker(Waker::noop()));
+            let Some(mut idle) = self.idle() else { return };
+            idle.connections.retain_mut(|(since, connection)| {
+                connection.drive(&mut context);
+                self.is_good(connection, *since, now)
+            });
+            idle.swept = !idle.connections.is_empty();
+            if !idle.swept {
+                return;
+            }
         }
     }
 
     fn is_good(&self, connection: &Connection, since: Instant, now: Instant) -> bool {
-        now.duration_since(since) < self.idle_timeout && !connection.sender.is_closed()
+        now.duration_since(since) < self.idle_timeout && connection.driver.is_some()
     }
 }
 
 impl Connection {
+    /// Moves bytes, as far as that is possible now.
+    pub(super) fn drive(&mut self, context: &mut Context<'_>) {
+        if self.driver.as_mut().is_some_and(|driver| driver.as_mut().poll(context).is_ready()) {
+            self.driver = None;
+        }
+    }
+
+    /// Whether it takes a request, once it has noticed that its last answer has ended, or its server.
+    async fn is_ready(&mut self) -> bool {
+        let ready = poll_fn(|context| {
+            self.drive(context);
+            self.sender.poll_ready(context)
+        });
+        matches!(tokio::time::timeout(NOTICE, ready).await, Ok(Ok(())))
+    }
+
     /// Sends one request and waits for the beginning of its answer.
     pub(super) async fn send(&mut self, request: Outgoing, node: &Node) -> Result<Incomings, Failure> {
         self.exchange(request, node.answer_timeout).await
@@ -218,7 +262,8 @@ impl Connection {
     async fn exchange(&mut self, request: Outgoing, timeout: Duration) -> Result<Incomings, Failure> {
         let turn = request.body().turn();
         let reused = self.reused;
-        let mut sending = pin!(self.sender.try_send_request(request));
+        let Self { sender, driver, .. } = self;
+        let mut sending = pin!(driven(driver, sender.try_send_request(request)));
         let mut look_again = timeout;
         loop {
             match tokio::time::timeout(look_again, &mut sending).await {
@@ -249,7 +294,7 @@ impl Connection {
         if matches!(told, Err((settings::UNKNOWN_COLUMN, _))) {
             node.is_old.store(true, Ordering::Relaxed);
             // Some hang up behind an error; the next connection asks rightly at once.
-            if tokio::time::timeout(NOTICE, self.sender.ready()).await.ok().and_then(Result::ok).is_none() {
+            if !self.is_ready().await {
                 let says = "ClickHouse closed the connection before it answered about its settings.";
                 return Err(Failure { reused: true, ..Failure::new(Reason::UpstreamBroken, says) });
             }
@@ -267,7 +312,7 @@ impl Connection {
         let response = self.exchange(request, SETTINGS_TIMEOUT).await?;
         let status = response.status();
         let code = answer::code_in_header(response.headers());
-        let body = Limited::new(response.into_body(), LONGEST_SETTINGS).collect();
+        let body = driven(&mut self.driver, Limited::new(response.into_body(), LONGEST_SETTINGS).collect());
         let body = match tokio::time::timeout(SETTINGS_TIMEOUT, body).await {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(error)) => return Err(Failure::new(Reason::UpstreamBroken, "ClickHouse's answer about its settings broke off.").because(error)),
@@ -278,6 +323,21 @@ impl Connection {
             false => Err((code.or_else(|| answer::code_in_text(&body)).unwrap_or(0), body)),
         })
     }
+}
+
+/// Waits for something of a connection, and moves its bytes meanwhile.
+async fn driven<T>(driver: &mut Option<Driver>, awaited: impl Future<Output = T>) -> T {
+    let mut awaited = pin!(awaited);
+    poll_fn(|context| {
+        if let Poll::Ready(done) = awaited.as_mut().poll(context) {
+            return Poll::Ready(done);
+        }
+        if driver.as_mut().is_some_and(|driver| driver.as_mut().poll(context).is_ready()) {
+            *driver = None;
+        }
+        awaited.as_mut().poll(context)
+    })
+    .await
 }
 
 /// Why a request was not answered: the caller's data broke off, or the connection.
