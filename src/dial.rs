@@ -29,6 +29,9 @@ use crate::config::Endpoint;
 /// made for every answer, so that more cost every request.
 const ANSWER_HEADERS: usize = 300;
 
+/// Most bytes of an answer that are held before they go on, and of its head.
+const IN_FLIGHT: usize = 64 * 1024;
+
 /// What moves the bytes of a connection while it is polled; it ends when the connection does.
 pub type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -154,6 +157,7 @@ where
 {
     let (sender, connection) = http1::Builder::new()
         .max_headers(ANSWER_HEADERS)
+        .max_buf_size(IN_FLIGHT)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| Error::Http(endpoint.to_string(), error))?;

@@ -1,6 +1,5 @@
 //! One request's whole way.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -15,9 +14,9 @@ use crate::config::{Limits, Secret, StatementForm};
 use crate::identity::{Caller, Identities, Resource};
 use crate::listen::{Arrived, Asked, Handler};
 use crate::policy::{self, Asking, Permit, Rules};
-use crate::record::{Audit, CallerFacts, CallerLine, Entry, Metrics, Outcome, ReachFacts, ReachLine, Recorded, Recording};
+use crate::record::{Audit, Entry, Metrics, Outcome, Recorded, Recording};
 use crate::refusal::{Reason, Refusal, wants_json};
-use crate::statement::{self, Kept, Name, Opinion, Reader, Seen, Statement, Understood};
+use crate::statement::{self, Kept, Opinion, Reader, Seen, Understood};
 use crate::upstream::{Answer, AnswerBody, Upstream};
 
 /// Ties an answer to its record, on every answer.
@@ -151,8 +150,8 @@ impl Handler for Gate {
 
 /// From the rooms' own words to the record's.
 impl Entry {
-    fn saw_caller(&mut self, caller: &Arc<Caller>) {
-        self.caller = Some(Arc::clone(caller) as Arc<dyn CallerFacts>);
+    fn saw_caller(&mut self, caller: &Caller) {
+        self.caller = caller.rendered();
     }
 
     fn saw_text(&mut self, seen: Seen) {
@@ -168,7 +167,7 @@ impl Entry {
         self.data_passed = understood.data_passed();
         self.effect = Some(statement.effect().word());
         self.kind = Some(statement.kind());
-        self.reach = Some(Arc::clone(statement) as Arc<dyn ReachFacts>);
+        self.reach = understood.reach_rendered();
     }
 
     fn saw_permit(&mut self, permit: &Permit) {
@@ -185,34 +184,5 @@ impl Entry {
         self.ignored = answer.ignored;
         self.summary = answer.summary;
         answer.response
-    }
-}
-
-impl CallerFacts for Caller {
-    fn line(&self) -> CallerLine<'_> {
-        CallerLine {
-            provider: &self.provider,
-            subject: &self.subject,
-            username: &self.username,
-            display: self.display.as_deref(),
-            groups: &self.groups,
-        }
-    }
-}
-
-impl ReachFacts for Statement {
-    fn line(&self) -> ReachLine<'_> {
-        let reach = self.reach();
-        let named = |names: &BTreeSet<Name>| names.iter().map(|name| name.to_string().into()).collect();
-        ReachLine {
-            tables: named(&reach.tables),
-            targets: named(&reach.targets),
-            functions: reach.functions.iter().map(Into::into).collect(),
-            table_functions: reach.table_functions.iter().map(Into::into).collect(),
-            also: reach.also.iter().map(|(name, via)| format!("{} {name}", via.word()).into()).collect(),
-            settings: reach.settings.keys().map(Into::into).collect(),
-            computed: reach.computed.iter().map(Into::into).collect(),
-            format: reach.format.as_deref(),
-        }
     }
 }

@@ -33,7 +33,7 @@ use moka::Expiry;
 use moka::sync::Cache;
 use serde_json::{Map, Value};
 
-pub use claims::Caller;
+pub use claims::{Caller, Line};
 pub use explain::Explained;
 pub use issuer::Issuer;
 pub use resource::Resource;

@@ -7,5 +7,5 @@ mod metrics;
 
 pub use audit::{Audit, Lost};
 pub use body::{Recorded, Recording, Told};
-pub use entry::{CallerFacts, CallerLine, Entry, Outcome, ReachFacts, ReachLine, RequestId};
+pub use entry::{CallerLine, Entry, Outcome, ReachLine, Rendered, RequestId};
 pub use metrics::Metrics;

@@ -60,6 +60,7 @@ pub use witness::Opinion;
 use crate::config::{Limits, StatementForm};
 use crate::digest::{Hex, sha256};
 use crate::identity::{Caller, Identified};
+use crate::record::Rendered;
 use crate::refusal::{Reason, Refusal};
 
 /// What a statement does to data.
@@ -155,11 +156,11 @@ impl Statement {
 #[derive(Debug, Default)]
 pub struct Seen {
     /// The statement in the form that the config asks for; nothing where it could not be masked.
-    pub statement: Option<Arc<str>>,
+    pub statement: Option<Rendered>,
     /// SHA-256 of the text as it came, in hex.
     pub digest: Option<Hex<64>>,
     /// Comments, which do not go to ClickHouse.
-    pub comments: Option<Arc<[String]>>,
+    pub comments: Option<Rendered>,
     /// What another reader made of a read.
     pub opinion: Option<Opinion>,
 }
@@ -168,7 +169,7 @@ pub struct Seen {
 pub struct Understood {
     caller: Arc<Caller>,
     method: Method,
-    statement: Arc<Statement>,
+    fact: Fact,
     address: Address,
     uploads: Vec<Upload>,
     data: Option<Data>,
@@ -186,8 +187,13 @@ impl Understood {
     }
 
     /// What is asked.
-    pub fn statement(&self) -> &Arc<Statement> {
-        &self.statement
+    pub fn statement(&self) -> &Statement {
+        &self.fact.statement
+    }
+
+    /// What the record tells of its reach.
+    pub fn reach_rendered(&self) -> Option<Rendered> {
+        self.fact.reach.clone()
     }
 
     /// The address parameters that go with it.
@@ -224,7 +230,7 @@ pub async fn understand(identified: Identified, limits: &Limits, reader: Reader<
     let (mut address, shape) = gather::check_head(&head)?;
     let (uploads, gathered) = match shape {
         Shape::Form(boundary) => {
-            let uploads = gather::in_time(limits.body_timeout, form::read(body, boundary, &mut address, limits)).await??;
+            let uploads = gather::in_time(limits.body_timeout, Box::pin(form::read(body, boundary, &mut address, limits))).await??;
             (uploads, Gathered::whole(address.query(), limits)?)
         }
         Shape::Text(codings) => {
@@ -246,12 +252,12 @@ pub async fn understand(identified: Identified, limits: &Limits, reader: Reader<
             "Two readers of SQL disagree on whether this is a read, so it is not passed on; write it in simpler words, and report it.",
         ));
     }
-    let statement = fact.statement;
+    let statement = &fact.statement;
     if !uploads.is_empty() && statement.data().is_some() {
         return Err(Refusal::new(Reason::NotUnderstood, "An INSERT with data takes no tables along; send them with INSERT ... SELECT."));
     }
     let data = data.or_else(|| statement.data().map(|_| Data::undone(text.slice(begins..), Pieces::none(limits), limits)));
-    Ok(Understood { caller, method: head.method().clone(), statement, address, uploads, data })
+    Ok(Understood { caller, method: head.method().clone(), fact, address, uploads, data })
 }
 
 /// What statements are read with.
@@ -272,10 +278,9 @@ impl Reader<'_> {
         if let Some(fact) = self.kept.find(&key) {
             return Ok(fact);
         }
-        let statement = Arc::new(read_as(text, parameters, self.values)?);
+        let statement = read_as(text, parameters, self.values)?;
         let data = statement.data().and_then(|at| text.split_at_checked(at));
-        let digest = Hex::of(&sha256(data.map_or(text, |(head, _)| head).as_bytes()));
-        let fact = Fact { opinion: statement.second_opinion(), digest, statement };
+        let fact = Fact::of(statement, data.map_or(text, |(head, _)| head));
         // Data comes but once.
         if data.is_none_or(|(_, data)| data.trim().is_empty()) {
             self.kept.keep(key, fact.clone());
@@ -298,13 +303,12 @@ impl Reader<'_> {
     fn shows(self, text: &[u8], fact: Option<&Fact>, seen: &mut Seen) {
         seen.digest = Some(fact.map_or_else(|| Hex::of(&sha256(text)), |fact| fact.digest));
         if let Some(fact) = fact {
-            let comments = &fact.statement.read.comments;
-            seen.comments = (!comments.is_empty()).then(|| Arc::clone(comments));
+            seen.comments = fact.comments.clone();
             seen.opinion = fact.opinion;
         }
         seen.statement = match self.form {
-            StatementForm::Full => Some(String::from_utf8_lossy(text).into()),
-            StatementForm::Masked => fact.map(|fact| Arc::clone(&fact.statement.read.masked)),
+            StatementForm::Full => Rendered::of(&String::from_utf8_lossy(text)),
+            StatementForm::Masked => fact.and_then(|fact| fact.masked.clone()),
             StatementForm::Digest => None,
         };
     }

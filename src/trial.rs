@@ -87,6 +87,7 @@ impl Asker {
             display: None,
             groups: written.groups,
             claims: written.claims,
+            line: Default::default(),
         };
         let asker = Self::of(caller);
         Ok(Self { from: written.from.unwrap_or(asker.from), at: at.flatten().unwrap_or(asker.at), ..asker })

@@ -1,11 +1,13 @@
 //! From the claims of a verified token to the caller.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
 
 use super::hints;
 use crate::config::{Groups, Provider, Split};
+use crate::record::{CallerLine, Rendered};
 use crate::refusal::{Reason, Refusal};
 
 /// Longest name of a caller or a group, in bytes.
@@ -26,7 +28,21 @@ pub struct Caller {
     pub groups: Vec<String>,
     /// What the token says of the claims that rules ask for; a service account has none.
     pub claims: Map<String, Value>,
+    /// What the record tells of them.
+    pub line: Line,
 }
+
+/// What the record tells of a caller, rendered when it is first asked for; it is no part of who the caller is.
+#[derive(Debug, Clone, Default)]
+pub struct Line(OnceLock<Option<Rendered>>);
+
+impl PartialEq for Line {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Line {}
 
 impl Caller {
     /// Provider and subject, as logs name the caller.
@@ -34,12 +50,25 @@ impl Caller {
         format!("{}/{}", self.provider, self.subject)
     }
 
+    /// What the record tells of them.
+    pub fn rendered(&self) -> Option<Rendered> {
+        let line = || CallerLine {
+            provider: &self.provider,
+            subject: &self.subject,
+            username: &self.username,
+            display: self.display.as_deref(),
+            groups: &self.groups,
+        };
+        self.line.0.get_or_init(|| Rendered::of(&line())).clone()
+    }
+
     /// About how many bytes it takes.
     pub(super) fn weight(&self) -> usize {
         let names = self.provider.len() + self.subject.len() + self.username.len() + self.groups.iter().map(|group| group.len() + 24).sum::<usize>();
         // As text, times what trees of it take.
         let claims: usize = self.claims.iter().map(|(name, value)| name.len() + 4 * value.to_string().len() + 64).sum();
-        names + claims
+        // The record's line has the names once more.
+        2 * names + claims
     }
 
     /// A claim by its literal name, or by a JSON Pointer that begins with `/`.
@@ -70,7 +99,7 @@ pub(super) fn caller(config: &Provider, kept: Map<String, Value>) -> Result<Call
         Some(mapping) => groups(config, mapping, claims)?,
         None => Vec::new(),
     };
-    Ok(Caller { provider: config.name.clone(), subject, username, display, groups, claims: kept })
+    Ok(Caller { provider: config.name.clone(), subject, username, display, groups, claims: kept, line: Line::default() })
 }
 
 /// Checks that the token has every scope that its provider's part of the config asks for (RFC 8693 4.2, Okta's `scp`).

@@ -19,6 +19,7 @@ pub fn identified(head: Parts, body: Arriving) -> Identified {
         display: None,
         groups: Vec::new(),
         claims: serde_json::Map::new(),
+        line: Default::default(),
     };
     Identified { caller: Arc::new(caller), from: std::net::IpAddr::from([127, 0, 0, 1]), head: BareHead::of(head), body }
 }

@@ -63,7 +63,7 @@ impl ServiceAccounts {
 
 fn caller(config: &config::ServiceAccount) -> Caller {
     let (provider, subject, username) = (SERVICE_ACCOUNT.to_owned(), config.name.clone(), config.name.clone());
-    Caller { provider, subject, username, display: None, groups: config.groups.clone(), claims: serde_json::Map::new() }
+    Caller { provider, subject, username, display: None, groups: config.groups.clone(), claims: serde_json::Map::new(), line: Default::default() }
 }
 
 #[cfg(test)]

@@ -149,7 +149,7 @@ impl<H: Handler> Front<H> {
             return self.http1(stream, ends, draining).await;
         };
         match tokio::time::timeout(self.handshake_timeout(), tls.accept(stream)).await {
-            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => self.http2(stream, ends, draining).await,
+            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => Box::pin(self.http2(stream, ends, draining)).await,
             Ok(Ok(stream)) => self.http1(stream, ends, draining).await,
             Ok(Err(error)) => {
                 tracing::debug!(%error, %peer, "no TLS handshake");
@@ -215,10 +215,11 @@ impl<H: Handler> Front<H> {
         let (front, pace) = (Arc::clone(self), pace.clone());
         service_fn(move |request| {
             let (front, running) = (Arc::clone(&front), pace.request());
-            async move {
+            // Boxed, because a connection keeps the room of its last request's while it waits for the next.
+            Box::pin(async move {
                 let answer = front.handler.answer(Arrived::new(peer, origin, &front.bounds.load().trusted_proxies, request)).await;
                 Ok(answer.map(|body| Taken::new(body, running)))
-            }
+            })
         })
     }
 

@@ -1,6 +1,5 @@
 //! How a connection spends its time: hyper has one timer for idle connections and slow heads, and these need two.
 
-use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,8 +17,9 @@ use crate::config::Limits;
 pub(super) struct Pace(Arc<Mutex<State>>);
 
 struct State {
-    /// Requests whose answer has not ended, by number, each with the time since when the caller does not take it.
-    running: HashMap<u64, Option<Instant>>,
+    /// Requests whose answer has not ended, by number, each with the time since when the caller does not take it: one, on
+    /// HTTP/1.1.
+    running: Vec<(u64, Option<Instant>)>,
     next: u64,
     /// Since when nothing runs.
     idle_since: Instant,
@@ -50,7 +50,7 @@ impl Pace {
     /// A new connection: its first head is due.
     pub(super) fn new() -> Self {
         let now = clock::tick();
-        Self(Arc::new(Mutex::new(State { running: HashMap::new(), next: 0, idle_since: now, head_since: Some(now) })))
+        Self(Arc::new(Mutex::new(State { running: Vec::new(), next: 0, idle_since: now, head_since: Some(now) })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -63,7 +63,7 @@ impl Pace {
         state.head_since = None;
         state.next += 1;
         let number = state.next;
-        state.running.insert(number, None);
+        state.running.push((number, None));
         Running { pace: self.clone(), number }
     }
 
@@ -91,7 +91,7 @@ impl Pace {
             };
             return left.map(|left| left.min(shortest));
         }
-        for since in state.running.values().flatten() {
+        for since in state.running.iter().filter_map(|(_, since)| since.as_ref()) {
             shortest = shortest.min(left(*since, limits.write_timeout, Slow::Taking)?);
         }
         Ok(shortest)
@@ -107,7 +107,7 @@ pub(super) struct Running {
 impl Running {
     /// Notes whether the caller has something to take.
     fn taking(&self, since: Option<Instant>) {
-        if let Some(slot) = self.pace.state().running.get_mut(&self.number) {
+        if let Some((_, slot)) = self.pace.state().running.iter_mut().find(|(number, _)| *number == self.number) {
             *slot = since;
         }
     }
@@ -116,7 +116,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let mut state = self.pace.state();
-        state.running.remove(&self.number);
+        state.running.retain(|(number, _)| *number != self.number);
         state.idle_since = clock::tick();
     }
 }

@@ -212,6 +212,7 @@ mod tests {
             display: None,
             groups: vec!["a".to_owned()],
             claims: claims.as_object().cloned().unwrap_or_default(),
+            line: Default::default(),
         }
     }
 

@@ -112,7 +112,7 @@ where
                 State::Flowing => {
                     let last = match ready!(Pin::new(&mut this.inner).poll_frame(context)) {
                         Some(Ok(frame)) => {
-                            // Trailers of an upstream are nothing that we promised to pass on.
+                            // Bodies have no trailers here.
                             let Some(data) = frame.data_ref() else { continue };
                             this.recording.entry().bytes += data.len() as u64;
                             if !this.inner.is_end_stream() {

@@ -1,6 +1,7 @@
 //! One request's line, filled in as the request walks.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -80,10 +81,21 @@ impl Outcome {
     }
 }
 
-/// What another room knows of the caller, told when the line is written.
-pub trait CallerFacts: fmt::Debug + Send + Sync {
-    /// As the record names it.
-    fn line(&self) -> CallerLine<'_>;
+/// A part of the line that is the same for many requests, rendered once.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct Rendered(Arc<RawValue>);
+
+impl Rendered {
+    /// Renders it; nothing where it cannot be, which a test would have found.
+    pub fn of(part: &impl Serialize) -> Option<Self> {
+        serde_json::value::to_raw_value(part).ok().map(|rendered| Self(rendered.into()))
+    }
+
+    /// What stands between the braces of an object.
+    fn members(&self) -> &str {
+        self.0.get().strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default()
+    }
 }
 
 /// The caller, as the record names it.
@@ -102,43 +114,25 @@ pub struct CallerLine<'a> {
     pub groups: &'a [String],
 }
 
-impl Serialize for dyn CallerFacts {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.line().serialize(serializer)
-    }
-}
-
-/// What another room knows of the statement's reach, told when the line is written.
-pub trait ReachFacts: fmt::Debug + Send + Sync {
-    /// As the record names it.
-    fn line(&self) -> ReachLine<'_>;
-}
-
 /// What the statement reaches, as the record names it.
 #[derive(Debug, Serialize)]
 pub struct ReachLine<'a> {
     /// Tables read.
-    pub tables: Vec<Cow<'a, str>>,
+    pub tables: Vec<String>,
     /// Tables written.
-    pub targets: Vec<Cow<'a, str>>,
+    pub targets: Vec<String>,
     /// Calls.
-    pub functions: Vec<Cow<'a, str>>,
+    pub functions: &'a BTreeSet<String>,
     /// Calls in FROM.
-    pub table_functions: Vec<Cow<'a, str>>,
+    pub table_functions: &'a BTreeSet<String>,
     /// What is reached otherwise, with the clause or function that reaches it.
-    pub also: Vec<Cow<'a, str>>,
+    pub also: Vec<String>,
     /// Settings in the statement.
-    pub settings: Vec<Cow<'a, str>>,
+    pub settings: Vec<&'a str>,
     /// What names an object without a name.
-    pub computed: Vec<Cow<'a, str>>,
+    pub computed: &'a BTreeSet<String>,
     /// The format asked for.
     pub format: Option<&'a str>,
-}
-
-impl Serialize for dyn ReachFacts {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.line().serialize(serializer)
-    }
 }
 
 /// What ClickHouse told of its work; its numbers are strings.
@@ -170,8 +164,8 @@ pub struct Entry {
     /// The HTTP version.
     pub http: &'static str,
     /// Who asked.
-    #[serde(flatten)]
-    pub caller: Option<Arc<dyn CallerFacts>>,
+    #[serde(skip)]
+    pub caller: Option<Rendered>,
     /// The rule that judged.
     pub rule: Option<Arc<str>>,
     /// The name under `clickhouse.users`.
@@ -183,9 +177,9 @@ pub struct Entry {
     /// ClickHouse's name for this kind of statement.
     pub kind: Option<&'static str>,
     /// What the statement reaches.
-    pub reach: Option<Arc<dyn ReachFacts>>,
+    pub reach: Option<Rendered>,
     /// The statement in the form that the config asks for.
-    pub statement: Option<Arc<str>>,
+    pub statement: Option<Rendered>,
     /// Tables that came with the statement.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub uploads: Vec<String>,
@@ -197,7 +191,7 @@ pub struct Entry {
     pub data_passed: Option<Arc<AtomicU64>>,
     /// Comments of the statement, which ClickHouse does not get.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub comments: Option<Arc<[String]>>,
+    pub comments: Option<Rendered>,
     /// What the second reader made of a read: `agrees`, `none`, `disagrees`, `not-asked`.
     pub second_opinion: Option<&'static str>,
     /// SHA-256 of the statement as it came.
@@ -315,6 +309,12 @@ impl Entry {
         if let Err(error) = serde_json::to_writer(&mut *out, self) {
             out.truncate(begins);
             out.extend_from_slice(format!("{{\"request_id\":\"{}\",\"fault\":{:?}}}", self.request_id, error.to_string()).as_bytes());
+        }
+        if let Some(caller) = &self.caller {
+            out.pop();
+            out.push(b',');
+            out.extend_from_slice(caller.members().as_bytes());
+            out.push(b'}');
         }
         out.push(b'\n');
     }

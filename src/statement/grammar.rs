@@ -34,7 +34,6 @@ mod system;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::canonical;
 use super::lexer::{Kind, Lexer};
@@ -62,11 +61,11 @@ pub(super) struct Read {
     /// The text that goes to ClickHouse; of an INSERT with data its head.
     pub(super) canonical: String,
     /// The canonical text with `?` for literals.
-    pub(super) masked: Arc<str>,
+    pub(super) masked: String,
     /// Where the data of an INSERT begins in the text as it came, in bytes.
     pub(super) data: Option<usize>,
     /// What was left out.
-    pub(super) comments: Arc<[String]>,
+    pub(super) comments: Vec<String>,
     /// How many tokens the canonical text has.
     pub(super) tokens: usize,
     /// How deep its brackets are.
@@ -108,8 +107,8 @@ pub(super) fn read(text: &str, parameters: &Parameters, values: Values) -> Resul
     let (mut reach, replaced) = fold(std::mem::take(&mut cursor.touched));
     reach.computed.extend(cursor.names_of_values().into_iter().map(str::to_owned));
     let canonical = canonical::write(text, cursor.taken(), &replaced);
-    let masked = canonical::masked(text, cursor.taken()).into();
-    let (data, comments) = (cursor.has_data().then_some(end), cursor.comments_before(end).into());
+    let masked = canonical::masked(text, cursor.taken());
+    let (data, comments) = (cursor.has_data().then_some(end), cursor.comments_before(end));
     if data.is_none() {
         cursor.ends()?;
     }

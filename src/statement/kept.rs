@@ -1,22 +1,70 @@
 //! Statements that were understood, kept because dashboards ask the same again and again.
 
+use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use moka::sync::Cache;
 
 use super::grammar::Parameters;
-use super::{Opinion, Statement, Values};
-use crate::digest::Hex;
+use super::{Name, Opinion, Reach, Statement, Values};
+use crate::digest::{Hex, sha256};
+use crate::record::{ReachLine, Rendered};
 
 /// What one takes beside its texts, in bytes.
 const FIXED: usize = 1024;
 
-/// A statement, the second opinion on it, and SHA-256 of its text, without data.
+/// A statement, and all that is made of it once.
 #[derive(Clone)]
-pub(super) struct Fact {
-    pub(super) statement: Arc<Statement>,
+pub(super) struct Fact(Arc<Facts>);
+
+pub(super) struct Facts {
+    pub(super) statement: Statement,
+    /// The second opinion on it.
     pub(super) opinion: Option<Opinion>,
+    /// SHA-256 of its text, without data.
     pub(super) digest: Hex<64>,
+    /// For the record: the masked text, comments where there are any, the reach.
+    pub(super) masked: Option<Rendered>,
+    pub(super) comments: Option<Rendered>,
+    pub(super) reach: Option<Rendered>,
+}
+
+impl Deref for Fact {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.0
+    }
+}
+
+impl Fact {
+    /// Of a statement with this text, or with this head before its data.
+    pub(super) fn of(statement: Statement, text: &str) -> Self {
+        let comments = &statement.read.comments;
+        Self(Arc::new(Facts {
+            opinion: statement.second_opinion(),
+            digest: Hex::of(&sha256(text.as_bytes())),
+            masked: Rendered::of(&statement.read.masked),
+            comments: (!comments.is_empty()).then(|| Rendered::of(comments)).flatten(),
+            reach: Rendered::of(&line(&statement.read.reach)),
+            statement,
+        }))
+    }
+}
+
+fn line(reach: &Reach) -> ReachLine<'_> {
+    let named = |names: &BTreeSet<Name>| names.iter().map(ToString::to_string).collect();
+    ReachLine {
+        tables: named(&reach.tables),
+        targets: named(&reach.targets),
+        functions: &reach.functions,
+        table_functions: &reach.table_functions,
+        also: reach.also.iter().map(|(name, via)| format!("{} {name}", via.word())).collect(),
+        settings: reach.settings.keys().map(String::as_str).collect(),
+        computed: &reach.computed,
+        format: reach.format.as_deref(),
+    }
 }
 
 /// Everything that changes what is understood: the text, the values of its parameters, what stands behind VALUES.
@@ -43,8 +91,8 @@ impl Kept {
 }
 
 fn weight(statement: &Statement) -> u32 {
-    // Canonical and masked text, and names that can be as long together.
-    u32::try_from(FIXED + 4 * statement.canonical().len()).unwrap_or(u32::MAX)
+    // Canonical and masked text, names that can be as long together, and the last two once more for the record.
+    u32::try_from(FIXED + 6 * statement.canonical().len()).unwrap_or(u32::MAX)
 }
 
 /// The key of a text with these parameters. Lengths stand before values, so that no two lists are written alike.
@@ -64,7 +112,6 @@ mod tests {
     use super::super::Reader;
     use super::*;
     use crate::config::StatementForm;
-    use crate::digest::sha256;
 
     fn parameters(pairs: &[(&str, &str)]) -> Parameters {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()

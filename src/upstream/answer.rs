@@ -5,16 +5,16 @@ use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 use super::Incomings;
 use super::node::{Connection, Failure, Node};
@@ -40,6 +40,15 @@ const PASSED_ON: [HeaderName; 7] = [
     HeaderName::from_static("x-clickhouse-timezone"),
     HeaderName::from_static("x-clickhouse-exception-tag"),
 ];
+
+/// A piece of so many bytes goes on as it is.
+const LARGE: usize = 16 * 1024;
+
+/// Most bytes that are put together, unless the last piece is longer.
+const TOGETHER: usize = 32 * 1024;
+
+/// Room for the headers of an answer, with those that others add.
+const ANSWERED: usize = 16;
 
 /// The beginning of an answer, and its body to come.
 pub struct Answer {
@@ -78,8 +87,10 @@ impl Answer {
         let shown = Arc::clone(node.shown());
         let mut response = Response::new(AnswerBody::Flowing(Box::new(Flowing::new(body, connection, node, code, head.status))));
         *response.status_mut() = head.status;
-        for name in &PASSED_ON {
-            if let Some(value) = head.headers.get(name) {
+        response.headers_mut().reserve(ANSWERED);
+        for (name, value) in head.headers.iter().filter(|(name, _)| PASSED_ON.contains(name)) {
+            // The first of several, as ever.
+            if !response.headers().contains_key(name) {
                 response.headers_mut().insert(name.clone(), value.clone());
             }
         }
@@ -134,10 +145,19 @@ pub struct Flowing {
     incoming: Incoming,
     connection: Option<(Connection, Arc<Node>)>,
     stall_timeout: Duration,
-    stalled: Pin<Box<Sleep>>,
+    /// Since when something is waited for, and what ends that; made when something has to be.
+    stalled: Option<Pin<Box<Sleep>>>,
     code: Option<u16>,
-    /// Whether the next frame may begin with an error's text.
+    /// Whether the next piece may begin with an error's text.
     expects_error: bool,
+    /// What came behind the last piece that was given.
+    behind: Option<Behind>,
+}
+
+/// What ends an answer.
+enum Behind {
+    End,
+    Broken(BoxError),
 }
 
 /// No frame in time.
@@ -145,35 +165,108 @@ pub struct Flowing {
 #[error("ClickHouse sent nothing for {0:?} in the middle of an answer")]
 struct Stalled(Duration);
 
+type Piece = Option<Result<Bytes, BoxError>>;
+
 impl Flowing {
     fn new(incoming: Incoming, connection: Connection, node: Arc<Node>, code: Option<u16>, status: StatusCode) -> Self {
         let stall_timeout = node.stall_timeout;
-        let stalled = Box::pin(tokio::time::sleep(stall_timeout));
         let expects_error = code.is_none() && !status.is_success();
-        Self { incoming, connection: Some((connection, node)), stall_timeout, stalled, code, expects_error }
+        Self { incoming, connection: Some((connection, node)), stall_timeout, stalled: None, code, expects_error, behind: None }
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let mut polled = Pin::new(&mut self.incoming).poll_frame(context);
-        if let (Poll::Pending, Some((connection, _))) = (&polled, &mut self.connection) {
-            connection.drive(context);
-            polled = Pin::new(&mut self.incoming).poll_frame(context);
+    /// The next bytes. ClickHouse writes small chunks: what is there of them goes on as one, so that it costs one TLS record
+    /// and not many; nothing is waited for.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Piece> {
+        match self.behind.take() {
+            Some(Behind::End) => {
+                self.behind = Some(Behind::End);
+                return Poll::Ready(None);
+            }
+            Some(Behind::Broken(error)) => return Poll::Ready(Some(Err(error))),
+            None => {}
         }
-        let Poll::Ready(frame) = polled else {
-            return self.stalled.as_mut().poll(context).map(|()| Some(Err(Stalled(self.stall_timeout).into())));
+        let first = match self.poll_piece(context) {
+            Poll::Ready(Some(Ok(first))) => first,
+            Poll::Ready(end) => return Poll::Ready(end),
+            Poll::Pending => return self.poll_stalled(context).map(|stalled| Some(Err(stalled.into()))),
         };
-        self.stalled.as_mut().reset(Instant::now() + self.stall_timeout);
-        if let Some(Ok(frame)) = &frame
-            && let Some(data) = frame.data_ref()
-            && std::mem::take(&mut self.expects_error)
-        {
-            self.code = code_in_text(data);
+        self.stalled = None;
+        if std::mem::take(&mut self.expects_error) {
+            self.code = code_in_text(&first);
         }
-        let ended = frame.is_none() || (matches!(frame, Some(Ok(_))) && self.incoming.is_end_stream());
-        if ended && let Some((connection, node)) = self.connection.take() {
-            node.keep(connection);
+        Poll::Ready(Some(Ok(if first.len() < LARGE { self.with_what_is_there(first, context) } else { first })))
+    }
+
+    fn with_what_is_there(&mut self, first: Bytes, context: &mut Context<'_>) -> Bytes {
+        let mut more = match self.poll_piece(context) {
+            Poll::Ready(Some(Ok(piece))) => piece,
+            Poll::Ready(end) => {
+                self.comes_behind(end);
+                return first;
+            }
+            Poll::Pending => return first,
+        };
+        let mut together = BytesMut::with_capacity(TOGETHER);
+        together.extend_from_slice(&first);
+        loop {
+            together.extend_from_slice(&more);
+            if together.len() >= TOGETHER {
+                break;
+            }
+            more = match self.poll_piece(context) {
+                Poll::Ready(Some(Ok(piece))) => piece,
+                Poll::Ready(end) => {
+                    self.comes_behind(end);
+                    break;
+                }
+                Poll::Pending => break,
+            };
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+        together.freeze()
+    }
+
+    fn comes_behind(&mut self, end: Piece) {
+        self.behind = match end {
+            Some(Err(error)) => Some(Behind::Broken(error)),
+            Some(Ok(_)) | None => Some(Behind::End),
+        };
+    }
+
+    /// The next frame's bytes, as far as they are there.
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Piece> {
+        loop {
+            let mut polled = Pin::new(&mut self.incoming).poll_frame(context);
+            if let (Poll::Pending, Some((connection, _))) = (&polled, &mut self.connection) {
+                connection.drive(context);
+                polled = Pin::new(&mut self.incoming).poll_frame(context);
+            }
+            let frame = ready!(polled);
+            let ended = frame.is_none() || (matches!(frame, Some(Ok(_))) && self.incoming.is_end_stream());
+            if ended && let Some((connection, node)) = self.connection.take() {
+                node.keep(connection);
+            }
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(piece))) => return Poll::Ready(Some(Ok(piece))),
+                // Trailers of an upstream are nothing that we promised to pass on.
+                Some(Ok(Err(_trailers))) => {}
+                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+
+    fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<Stalled> {
+        let timeout = self.stall_timeout;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        stalled.as_mut().poll(context).map(|()| Stalled(timeout))
+    }
+
+    fn is_over(&self) -> bool {
+        match self.behind {
+            Some(Behind::End) => true,
+            Some(Behind::Broken(_)) => false,
+            None => self.incoming.is_end_stream(),
+        }
     }
 }
 
@@ -184,20 +277,21 @@ impl Body for AnswerBody {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match &mut *self {
             AnswerBody::Whole(whole) => Pin::new(whole).poll_frame(context).map_err(|never| match never {}),
-            AnswerBody::Flowing(flowing) => flowing.poll(context),
+            AnswerBody::Flowing(flowing) => flowing.poll(context).map_ok(Frame::data),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             AnswerBody::Whole(whole) => whole.is_end_stream(),
-            AnswerBody::Flowing(flowing) => flowing.incoming.is_end_stream(),
+            AnswerBody::Flowing(flowing) => flowing.is_over(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             AnswerBody::Whole(whole) => whole.size_hint(),
+            AnswerBody::Flowing(flowing) if flowing.behind.is_some() => SizeHint::with_exact(0),
             AnswerBody::Flowing(flowing) => flowing.incoming.size_hint(),
         }
     }

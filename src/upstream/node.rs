@@ -177,7 +177,8 @@ impl Node {
                 }
             }
         }
-        let (sender, driver) = self.dialer.open(&self.endpoint).await?;
+        // Apart, because it is long and rare: every request would carry its room.
+        let (sender, driver) = Box::pin(self.dialer.open(&self.endpoint)).await?;
         self.metrics.upstream_connections.inc();
         Ok(Connection { sender, driver: Some(driver), known: HashMap::new(), reused: false })
     }

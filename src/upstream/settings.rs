@@ -4,7 +4,7 @@
 //! `system.settings` has it. One that protects is left out only where the feature that it closes is missing too.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -82,7 +82,7 @@ impl Question {
     /// What a server tells that has all of them and lets them be changed.
     pub(super) fn all_known(&self) -> Known {
         let row = |name: &String| (name.clone(), Row { name: name.clone(), value: String::new(), readonly: 0 });
-        Known(self.names.iter().map(row).collect())
+        Known::of(self.names.iter().map(row).collect())
     }
 
     /// The statement. Servers before 19 have no column for whether a setting may be changed; of them, and of those that may be
@@ -113,8 +113,15 @@ pub(super) struct Wanted<'a> {
     pub(super) ignored: Vec<Cow<'static, str>>,
 }
 
-/// What a server told of the settings that Keyhouse sends, for one user.
-pub(super) struct Known(BTreeMap<String, Row>);
+/// What a server told of the settings that Keyhouse sends, for one user, and what follows from it for every statement.
+pub(super) struct Known {
+    rows: HashMap<String, Row>,
+    /// Whether each of [`CLOSING`] has to be sent; nothing where it would have to be and cannot.
+    closing: [Option<bool>; CLOSING.len()],
+    /// Whether its query log can be told which caller it was.
+    names_callers: bool,
+    cancels: bool,
+}
 
 impl Known {
     /// Reads the answer to a [`Question`].
@@ -135,7 +142,14 @@ impl Known {
 
     fn rows(body: &[u8]) -> serde_json::Result<Self> {
         let rows = serde_json::Deserializer::from_slice(body).into_iter::<Row>();
-        rows.map(|row| row.map(|row| (row.name.clone(), row))).collect::<Result<_, _>>().map(Self)
+        rows.map(|row| row.map(|row| (row.name.clone(), row))).collect::<Result<_, _>>().map(Self::of)
+    }
+
+    fn of(rows: HashMap<String, Row>) -> Self {
+        let mut known = Self { rows, closing: [None; CLOSING.len()], names_callers: false, cancels: false };
+        known.closing = CLOSING.each_ref().map(|closing| known.must_be_sent(closing));
+        (known.names_callers, known.cancels) = (known.may_change(LOG_COMMENT), known.may_change(CANCEL));
+        known
     }
 
     /// The settings that go with this statement, and the caller's that do not because the server has them not.
@@ -158,13 +172,13 @@ impl Known {
         if self.names_callers() {
             wanted.settings.push((LOG_COMMENT, Cow::Owned(log_comment(permitted, id))));
         }
-        if effect == Effect::Read && self.may_change(CANCEL) {
+        if effect == Effect::Read && self.cancels {
             wanted.settings.push((CANCEL, Cow::Borrowed("1")));
         }
         let inserts = effect == Effect::Insert && !understood.statement().values_are_expressions();
-        for closing in &CLOSING {
+        for (closing, must_be_sent) in CLOSING.iter().zip(self.closing) {
             if closing.with.goes_along(effect == Effect::Read, inserts)
-                && self.must_be_sent(closing).ok_or_else(|| cannot_be_set(closing.name, closing.value, user, node))?
+                && must_be_sent.ok_or_else(|| cannot_be_set(closing.name, closing.value, user, node))?
             {
                 wanted.settings.push((closing.name, Cow::Borrowed(closing.value)));
             }
@@ -174,7 +188,7 @@ impl Known {
 
     /// Whether a protecting setting has to be sent; nothing where it would have to be and cannot.
     fn must_be_sent(&self, closing: &Closing) -> Option<bool> {
-        match self.0.get(closing.name) {
+        match self.rows.get(closing.name) {
             None => closing.came_with_the_feature.then_some(false),
             Some(row) if row.value == closing.value || (closing.name == READONLY && self.is_readonly()) => Some(false),
             Some(_) => self.may_change(closing.name).then_some(true),
@@ -183,7 +197,7 @@ impl Known {
 
     /// What is done with a setting of the rule's or the caller's.
     fn how(&self, sent: &Sent) -> How {
-        let row = self.0.get(&sent.name);
+        let row = self.rows.get(&sent.name);
         let if_it_may = |or| if self.may_change(&sent.name) { How::Send } else { or };
         match (sent.why, row) {
             (Why::Custom, _) => How::Send,
@@ -196,7 +210,7 @@ impl Known {
 
     /// What of these, and of what protects statements of these effects, cannot be sent and does not hold.
     pub(super) fn cannot_be_set(&self, sent: &[Sent], reads: bool, inserts: bool) -> Vec<Unset> {
-        let unset = |name: &str, value: &str| Unset { name: name.to_owned(), value: value.to_owned(), is_known: self.0.contains_key(name) };
+        let unset = |name: &str, value: &str| Unset { name: name.to_owned(), value: value.to_owned(), is_known: self.rows.contains_key(name) };
         let of_rule = sent.iter().filter(|sent| matches!(self.how(sent), How::Refuse)).map(|sent| unset(&sent.name, &sent.value));
         let ours = CLOSING.iter().filter(|closing| closing.with.goes_along(reads, inserts) && self.must_be_sent(closing).is_none());
         of_rule.chain(ours.map(|closing| unset(closing.name, closing.value))).collect()
@@ -204,17 +218,17 @@ impl Known {
 
     /// Whether its query log can be told which caller it was.
     pub(super) fn names_callers(&self) -> bool {
-        self.may_change(LOG_COMMENT)
+        self.names_callers
     }
 
     fn may_change(&self, name: &str) -> bool {
-        let locked = self.0.get(READONLY).is_some_and(|row| row.value == "1");
-        self.0.get(name).is_some_and(|row| row.readonly == 0 && !locked)
+        let locked = self.rows.get(READONLY).is_some_and(|row| row.value == "1");
+        self.rows.get(name).is_some_and(|row| row.readonly == 0 && !locked)
     }
 
     /// 1 and 2 both keep a read from writing.
     fn is_readonly(&self) -> bool {
-        self.0.get(READONLY).is_some_and(|row| row.value == "1" || row.value == "2")
+        self.rows.get(READONLY).is_some_and(|row| row.value == "1" || row.value == "2")
     }
 }
 

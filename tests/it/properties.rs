@@ -129,6 +129,7 @@ async fn no_permit_reaches_beyond_its_rule_and_a_deny_never_allows_more() {
         display: None,
         groups: vec!["g".to_owned()],
         claims: Map::new(),
+        line: Default::default(),
     };
     let asker = Asker::of(caller);
     let (mut permits, mut taken, mut refusals) = (0, 0, 0);
