@@ -52,7 +52,7 @@ fn prepare(count: usize) -> Prepared {
 fn caller(groups: Vec<String>, tenant: &str) -> Caller {
     let claims: Map<_, _> = [("tenant".to_owned(), json!(tenant))].into_iter().collect();
     let name = "alice".to_owned();
-    Caller { provider: "corp".to_owned(), subject: name.clone(), username: name, display: None, groups, claims }
+    Caller { provider: "corp".to_owned(), subject: name.clone(), username: name, display: None, groups, claims, line: Default::default() }
 }
 
 fn choose(criterion: &mut Criterion) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -224,17 +225,29 @@ impl<H: Handler> Front<H> {
     }
 
     /// Drives a connection to its end: its own, the drain's, or that of our patience.
-    async fn watch<C>(&self, mut connection: Pin<&mut C>, finish: fn(Pin<&mut C>), pace: &Pace, heads_are_timed: bool, mut draining: Draining)
+    async fn watch<C>(&self, mut connection: Pin<&mut C>, finish: fn(Pin<&mut C>), pace: &Pace, heads_are_timed: bool, draining: Draining)
     where
         C: Future<Output = hyper::Result<()>>,
     {
-        let mut finishing = false;
+        // Looked at when they have something to tell, and not with every byte that comes or goes.
+        let mut events: FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Send>>> = FuturesUnordered::new();
+        let look = |away: Duration| {
+            Box::pin(async move {
+                tokio::time::sleep(away).await;
+                Event::Look
+            })
+        };
+        // Another one tells of the drain: this connection is a member of it to its own end.
+        let mut told = draining.clone();
+        events.push(Box::pin(async move {
+            told.begun().await;
+            Event::Drain
+        }));
+        // Nothing can have taken too long yet.
+        events.push(look(pace.check(&self.bounds.load().limits, heads_are_timed).unwrap_or_default()));
         loop {
-            let look_away = match pace.check(&self.bounds.load().limits, heads_are_timed) {
-                Ok(left) => left,
-                Err(slow) => return self.refused(slow.word()),
-            };
             tokio::select! {
+                biased;
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
                         tracing::debug!(%error, "a caller's connection ended");
@@ -245,12 +258,22 @@ impl<H: Handler> Front<H> {
                     }
                     return;
                 }
-                () = draining.begun(), if !finishing => {
-                    finishing = true;
-                    finish(connection.as_mut());
-                }
-                () = tokio::time::sleep(look_away) => {}
+                Some(event) = events.next() => match event {
+                    Event::Drain => finish(connection.as_mut()),
+                    Event::Look => match pace.check(&self.bounds.load().limits, heads_are_timed) {
+                        Ok(away) => events.push(look(away)),
+                        Err(slow) => return self.refused(slow.word()),
+                    },
+                },
             }
         }
     }
+}
+
+/// What a connection is looked at for, beside its own bytes.
+enum Event {
+    /// The drain has begun.
+    Drain,
+    /// It may have taken too long for something.
+    Look,
 }

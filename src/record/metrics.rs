@@ -6,6 +6,9 @@ use prometheus::{Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter,
 
 use super::entry::{Entry, Outcome};
 
+/// What the second reader makes of most reads.
+const AGREES: &str = "agrees";
+
 /// Every number that Keyhouse keeps.
 pub struct Metrics {
     registry: Registry,
@@ -13,6 +16,7 @@ pub struct Metrics {
     /// Of these, what most of them are: looked up once.
     answered: IntCounter,
     second_opinions: IntCounterVec,
+    agreed: IntCounter,
     observed: IntCounterVec,
     seconds: Histogram,
     bytes: IntCounter,
@@ -49,6 +53,7 @@ impl Metrics {
         let registry = Registry::new_custom(Some("keyhouse".to_owned()), None)?;
         let requests =
             IntCounterVec::new(Opts::new("requests_total", "Requests by how they ended and why they were refused."), &["outcome", "reason"])?;
+        let second_opinions = IntCounterVec::new(Opts::new("second_opinions_total", "What the second reader of SQL made of reads."), &["opinion"])?;
         let token_cache = IntCounterVec::new(
             Opts::new(
                 "token_cache_total",
@@ -60,7 +65,8 @@ impl Metrics {
         let metrics = Self {
             answered: requests.with_label_values(&[Outcome::Answered.word(), ""]),
             requests,
-            second_opinions: IntCounterVec::new(Opts::new("second_opinions_total", "What the second reader of SQL made of reads."), &["opinion"])?,
+            agreed: second_opinions.with_label_values(&[AGREES]),
+            second_opinions,
             observed: IntCounterVec::new(
                 Opts::new("observed_total", "Requests that passed and that a rule under observation would have refused, by rule and reason."),
                 &["rule", "reason"],
@@ -126,8 +132,10 @@ impl Metrics {
         }
         self.seconds.observe(entry.took_ms / 1000.0);
         self.bytes.inc_by(entry.bytes);
-        if let Some(opinion) = entry.second_opinion {
-            self.second_opinions.with_label_values(&[opinion]).inc();
+        match entry.second_opinion {
+            Some(AGREES) => self.agreed.inc(),
+            Some(opinion) => self.second_opinions.with_label_values(&[opinion]).inc(),
+            None => {}
         }
         if let Some((rule, reason)) = entry.rule.as_deref().zip(entry.observed) {
             self.observed.with_label_values(&[rule, reason]).inc();

@@ -89,10 +89,8 @@ impl Answer {
         *response.status_mut() = head.status;
         response.headers_mut().reserve(ANSWERED);
         for (name, value) in head.headers.iter().filter(|(name, _)| PASSED_ON.contains(name)) {
-            // The first of several, as ever.
-            if !response.headers().contains_key(name) {
-                response.headers_mut().insert(name.clone(), value.clone());
-            }
+            // The first of several.
+            response.headers_mut().entry(name).or_insert_with(|| value.clone());
         }
         response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if !ignored.is_empty()
@@ -158,6 +156,8 @@ pub struct Flowing {
 enum Behind {
     End,
     Broken(BoxError),
+    /// The same, after a pause.
+    Told(BoxError),
 }
 
 /// No frame in time.
@@ -182,12 +182,22 @@ impl Flowing {
                 self.behind = Some(Behind::End);
                 return Poll::Ready(None);
             }
-            Some(Behind::Broken(error)) => return Poll::Ready(Some(Err(error))),
+            // hyper drops what it holds when a body breaks: it is left the time to send what came before.
+            Some(Behind::Broken(error)) => {
+                self.behind = Some(Behind::Told(error));
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Some(Behind::Told(error)) => return Poll::Ready(Some(Err(error))),
             None => {}
         }
         let first = match self.poll_piece(context) {
             Poll::Ready(Some(Ok(first))) => first,
-            Poll::Ready(end) => return Poll::Ready(end),
+            Poll::Ready(Some(Err(error))) => {
+                self.behind = Some(Behind::Broken(error));
+                return self.poll(context);
+            }
+            Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => return self.poll_stalled(context).map(|stalled| Some(Err(stalled.into()))),
         };
         self.stalled = None;
@@ -264,7 +274,7 @@ impl Flowing {
     fn is_over(&self) -> bool {
         match self.behind {
             Some(Behind::End) => true,
-            Some(Behind::Broken(_)) => false,
+            Some(Behind::Broken(_) | Behind::Told(_)) => false,
             None => self.incoming.is_end_stream(),
         }
     }
@@ -291,7 +301,7 @@ impl Body for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             AnswerBody::Whole(whole) => whole.size_hint(),
-            AnswerBody::Flowing(flowing) if flowing.behind.is_some() => SizeHint::with_exact(0),
+            AnswerBody::Flowing(flowing) if flowing.is_over() => SizeHint::with_exact(0),
             AnswerBody::Flowing(flowing) => flowing.incoming.size_hint(),
         }
     }

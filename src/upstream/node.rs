@@ -170,7 +170,7 @@ impl Node {
     pub(super) async fn connection(&self, fresh: bool) -> Result<Connection, dial::Error> {
         if !fresh {
             while let Some(mut connection) = self.take_idle() {
-                // Its last answer has ended; what is left is for its task to notice.
+                // Its last answer has ended; what is left of that is read here, or that the server hung up.
                 if connection.is_ready().await {
                     connection.reused = true;
                     return Ok(connection);

@@ -225,6 +225,11 @@ async fn a_credential_that_is_rejected_later_is_told_alike() {
     assert!(!answer.text().contains("kh_analyst"), "{}", answer.text());
 }
 
+/// Every worker has connections of its own: with one, the next statement goes over the connection of the last.
+fn one_worker(plan: Plan) -> Plan {
+    plan.section("workers", "1")
+}
+
 /// Hangs up on every request of a connection that has had one.
 fn hangs_up_on_reused(recorder: &Recorder) {
     let used = Mutex::new(BTreeSet::new());
@@ -233,7 +238,7 @@ fn hangs_up_on_reused(recorder: &Recorder) {
 
 #[tokio::test]
 async fn a_read_is_sent_again_on_a_new_connection_and_an_insert_never() {
-    let scene = Scene::start(Script::ok("1\n"), |plan| plan).await;
+    let scene = Scene::start(Script::ok("1\n"), one_worker).await;
     hangs_up_on_reused(&scene.recorder);
     assert_eq!(ask(&scene.house, &scene.alice, SQL).await.text(), "1\n");
     assert_eq!(ask(&scene.house, &scene.alice, "SELECT 2").await.text(), "1\n");
@@ -250,7 +255,7 @@ async fn a_read_is_sent_again_on_a_new_connection_and_an_insert_never() {
 
 #[tokio::test]
 async fn a_pooled_connection_that_died_is_replaced_without_the_caller_noticing() {
-    let scene = Scene::start(Script::ok("1\n"), |plan| plan).await;
+    let scene = Scene::start(Script::ok("1\n"), one_worker).await;
     for _ in 0..5 {
         scene.recorder.down().await;
         scene.recorder.up().await;
@@ -260,7 +265,7 @@ async fn a_pooled_connection_that_died_is_replaced_without_the_caller_noticing()
 
 #[tokio::test]
 async fn a_pooled_connection_that_dies_under_the_question_for_settings_is_replaced() {
-    let scene = Scene::start(Script::ok("1\n"), |plan| plan).await;
+    let scene = Scene::start(Script::ok("1\n"), one_worker).await;
     // Two at once need a second connection, and that one knows nothing of the writer yet.
     let gate = Gate::default();
     scene.recorder.answers(Script::begin(200, &[]).hold(&gate).chunk("1\n").end());

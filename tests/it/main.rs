@@ -54,3 +54,4 @@ mod verdicts;
 mod walk;
 mod ways;
 mod whom;
+mod workers;

@@ -177,6 +177,12 @@ impl Recorder {
         self.stage.ledger.borrow().opened
     }
 
+    /// How many connections are open.
+    pub fn open(&self) -> usize {
+        let ledger = self.stage.ledger.borrow();
+        ledger.opened - ledger.closed
+    }
+
     /// Waits until the requests heard are so.
     pub async fn wait(&self, what: &str, mut enough: impl FnMut(&[&Heard]) -> bool) -> Vec<Heard> {
         let mut ledger = self.stage.ledger.subscribe();

@@ -384,8 +384,8 @@ async fn a_body_that_stalls_is_given_up() {
 
 #[tokio::test]
 async fn an_answer_in_the_middle_of_an_upload_reaches_the_caller() {
-    let scene = Scene::begin(|plan| plan).await;
-    // What asks for settings would be answered so too: it is asked before, on the connection that is kept.
+    // What asks for settings would be answered so too: it is asked before, on the connection that the one worker keeps.
+    let scene = Scene::begin(|plan| plan.section("workers", "1")).await;
     scene.goes(&[insert(30, behind_the_head().body(ROWS), format!("{HEAD}\n{ROWS}"))]).await;
     scene.recorder.answers_before_the_body(Script::exception(404, 60, "Table default.log does not exist"));
     let mut caller = scene.caller().await;
