@@ -18,13 +18,8 @@ pub fn fingerprint(bytes: &[u8]) -> [u8; 32] {
     *blake3::hash(bytes).as_bytes()
 }
 
-/// Two lowercase digits for each byte.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| digits(*byte)).map(char::from).collect()
-}
-
 /// Bytes written as text, two lowercase digits for each; `N` counts the digits.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hex<const N: usize>([u8; N]);
 
 impl<const N: usize> Hex<N> {
@@ -43,7 +38,7 @@ impl<const N: usize> Hex<N> {
     }
 }
 
-impl<const N: usize> fmt::Debug for Hex<N> {
+impl<const N: usize> fmt::Display for Hex<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }

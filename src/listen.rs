@@ -12,7 +12,7 @@ mod tls;
 use std::net::{IpAddr, SocketAddr};
 
 use http::request::Parts;
-use http::{Method, Request, Version};
+use http::{HeaderMap, HeaderName, Method, Request, Version};
 use hyper::body::Incoming;
 use ipnet::IpNet;
 use origin::Malformed;
@@ -26,6 +26,11 @@ use crate::refusal::{Reason, Refusal};
 
 /// Where OAuth clients find out who issues tokens for this server (RFC 9728 3).
 pub const METADATA_PATH: &str = "/.well-known/oauth-protected-resource";
+
+/// Whether the header is there. Among the few of a request that is seen sooner than a name is hashed.
+pub(crate) fn stands(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.keys().any(|known| known == name)
+}
 
 /// A request as it arrived. Nothing in it is believed yet.
 pub struct Arrived {

@@ -29,8 +29,9 @@ pub struct Workers(Vec<Worker>);
 
 struct Worker {
     runtime: Handle,
-    end: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// Dropped, it ends.
+    end: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
 }
 
 impl Workers {
@@ -70,7 +71,7 @@ impl Worker {
             // Told, or left: both are an end.
             runtime.block_on(ended).unwrap_or_default();
         })?;
-        Ok(Self { runtime: handle, end: Some(end), thread: Some(thread) })
+        Ok(Self { runtime: handle, end, thread })
     }
 
     fn bind(&self, address: SocketAddr) -> io::Result<TcpListener> {
@@ -85,10 +86,10 @@ impl Worker {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        for worker in &mut self.0 {
-            drop(worker.end.take());
-        }
-        for thread in self.0.iter_mut().filter_map(|worker| worker.thread.take()) {
+        let (ends, threads): (Vec<_>, Vec<_>) = self.0.drain(..).map(|worker| (worker.end, worker.thread)).unzip();
+        // All are told before one is waited for.
+        drop(ends);
+        for thread in threads {
             if thread.join().is_err() {
                 tracing::error!("a worker ended by a fault");
             }

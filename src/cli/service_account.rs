@@ -7,7 +7,7 @@ use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::digest::{hex, sha256};
+use crate::digest::{Hex, sha256};
 use crate::identity::KEY_PREFIX;
 
 /// What `keyhouse service-account` takes.
@@ -50,7 +50,7 @@ fn make(new: &New, output: &mut impl Write) -> io::Result<()> {
     let mut random = [0; 32];
     rand::fill(&mut random).map_err(|_unspecified| io::Error::other("the system gives no random bytes"))?;
     let key = format!("{KEY_PREFIX}{}", URL_SAFE_NO_PAD.encode(random));
-    let digest = hex(&sha256(key.as_bytes()));
+    let digest = Hex::<64>::of(&sha256(key.as_bytes()));
     writeln!(output, "# The key, shown this once: give it to the client as its token or password.\n# {key}\n\n# For the config:\nservice_accounts:")?;
     // JSON's strings and lists are YAML's too.
     writeln!(output, "  {}:\n    keys: [\"sha256:{digest}\"]\n    groups: {}", new.name, serde_json::to_string(&new.group)?)?;

@@ -13,6 +13,7 @@ use percent_encoding::percent_decode_str;
 use super::diagnosis::bounded;
 use super::{Caller, KEY_PREFIX, token};
 use crate::digest::sha256;
+use crate::listen::stands;
 use crate::refusal::{Reason, Refusal};
 
 /// The secret of a request, and the names beside it; no `Debug` prints it.
@@ -144,11 +145,6 @@ pub(super) fn take(head: &mut Parts, in_addresses: bool, from_headers: &[HeaderN
 
 /// Every header that may hold a credential.
 const TAKEN_AWAY: [HeaderName; 7] = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, USER, KEY, CERTIFICATE, JWT];
-
-/// Whether the header is there. Among the few of a request that is seen sooner than a name is hashed.
-fn stands(headers: &HeaderMap, name: &HeaderName) -> bool {
-    headers.keys().any(|known| known == name)
-}
 
 #[derive(Default)]
 struct Found {

@@ -23,6 +23,7 @@ use super::kept::Fact;
 use super::pieces::Pieces;
 use crate::config::Limits;
 use crate::identity::BareHead;
+use crate::listen::stands;
 use crate::refusal::{Reason, Refusal};
 
 /// The database of names without one, as some drivers say it. In ClickHouse it wins over the parameter.
@@ -107,8 +108,7 @@ fn check_header(name: &HeaderName, value: &HeaderValue) -> Result<(), Refusal> {
 
 /// The one value of a header. Of two ClickHouse takes the first, others the last.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refusal> {
-    // Seen sooner than the name is hashed, among the few of a request.
-    if !headers.keys().any(|known| known == name) {
+    if !stands(headers, name) {
         return Ok(None);
     }
     let mut values = headers.get_all(name).into_iter();

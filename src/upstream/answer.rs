@@ -208,38 +208,28 @@ impl Flowing {
     }
 
     fn with_what_is_there(&mut self, first: Bytes, context: &mut Context<'_>) -> Bytes {
-        let mut more = match self.poll_piece(context) {
-            Poll::Ready(Some(Ok(piece))) => piece,
-            Poll::Ready(end) => {
-                self.comes_behind(end);
-                return first;
-            }
-            Poll::Pending => return first,
-        };
-        let mut together = BytesMut::with_capacity(TOGETHER);
-        together.extend_from_slice(&first);
-        loop {
-            together.extend_from_slice(&more);
-            if together.len() >= TOGETHER {
-                break;
-            }
-            more = match self.poll_piece(context) {
-                Poll::Ready(Some(Ok(piece))) => piece,
-                Poll::Ready(end) => {
-                    self.comes_behind(end);
+        let mut together = BytesMut::new();
+        while together.len() < TOGETHER {
+            match self.poll_piece(context) {
+                Poll::Ready(Some(Ok(piece))) => {
+                    if together.is_empty() {
+                        together.reserve(TOGETHER);
+                        together.extend_from_slice(&first);
+                    }
+                    together.extend_from_slice(&piece);
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.behind = Some(Behind::Broken(error));
+                    break;
+                }
+                Poll::Ready(None) => {
+                    self.behind = Some(Behind::End);
                     break;
                 }
                 Poll::Pending => break,
-            };
+            }
         }
-        together.freeze()
-    }
-
-    fn comes_behind(&mut self, end: Piece) {
-        self.behind = match end {
-            Some(Err(error)) => Some(Behind::Broken(error)),
-            Some(Ok(_)) | None => Some(Behind::End),
-        };
+        if together.is_empty() { first } else { together.freeze() }
     }
 
     /// The next frame's bytes, as far as they are there.

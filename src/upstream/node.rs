@@ -240,9 +240,7 @@ impl Node {
 impl Connection {
     /// Moves bytes, as far as that is possible now.
     pub(super) fn drive(&mut self, context: &mut Context<'_>) {
-        if self.driver.as_mut().is_some_and(|driver| driver.as_mut().poll(context).is_ready()) {
-            self.driver = None;
-        }
+        drive(&mut self.driver, context);
     }
 
     /// Whether it takes a request, once it has noticed that its last answer has ended, or its server.
@@ -326,6 +324,12 @@ impl Connection {
     }
 }
 
+fn drive(driver: &mut Option<Driver>, context: &mut Context<'_>) {
+    if driver.as_mut().is_some_and(|driver| driver.as_mut().poll(context).is_ready()) {
+        *driver = None;
+    }
+}
+
 /// Waits for something of a connection, and moves its bytes meanwhile.
 async fn driven<T>(driver: &mut Option<Driver>, awaited: impl Future<Output = T>) -> T {
     let mut awaited = pin!(awaited);
@@ -333,9 +337,7 @@ async fn driven<T>(driver: &mut Option<Driver>, awaited: impl Future<Output = T>
         if let Poll::Ready(done) = awaited.as_mut().poll(context) {
             return Poll::Ready(done);
         }
-        if driver.as_mut().is_some_and(|driver| driver.as_mut().poll(context).is_ready()) {
-            *driver = None;
-        }
+        drive(driver, context);
         awaited.as_mut().poll(context)
     })
     .await

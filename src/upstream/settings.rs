@@ -212,8 +212,9 @@ impl Known {
     pub(super) fn cannot_be_set(&self, sent: &[Sent], reads: bool, inserts: bool) -> Vec<Unset> {
         let unset = |name: &str, value: &str| Unset { name: name.to_owned(), value: value.to_owned(), is_known: self.rows.contains_key(name) };
         let of_rule = sent.iter().filter(|sent| matches!(self.how(sent), How::Refuse)).map(|sent| unset(&sent.name, &sent.value));
-        let ours = CLOSING.iter().filter(|closing| closing.with.goes_along(reads, inserts) && self.must_be_sent(closing).is_none());
-        of_rule.chain(ours.map(|closing| unset(closing.name, closing.value))).collect()
+        let ours =
+            CLOSING.iter().zip(self.closing).filter(|(closing, must_be_sent)| closing.with.goes_along(reads, inserts) && must_be_sent.is_none());
+        of_rule.chain(ours.map(|(closing, _)| unset(closing.name, closing.value))).collect()
     }
 
     /// Whether its query log can be told which caller it was.
