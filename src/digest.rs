@@ -3,7 +3,6 @@
 use std::fmt;
 
 use aws_lc_rs::digest;
-use serde::{Serialize, Serializer};
 
 /// SHA-256 of these bytes.
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
@@ -41,12 +40,6 @@ impl<const N: usize> Hex<N> {
 impl<const N: usize> fmt::Display for Hex<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-impl<const N: usize> Serialize for Hex<N> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -27,6 +27,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use foldhash::fast::RandomState;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method};
 use moka::Expiry;
@@ -144,7 +145,7 @@ pub struct Identities {
     reserved: BTreeSet<String>,
     /// Claims that rules ask for, which callers keep.
     claims: BTreeSet<String>,
-    kept: Cache<Place, Arc<Verified>>,
+    kept: Cache<Place, Arc<Verified>, RandomState>,
     /// Tokens whose signature is wrong, by the keys that said so; apart, so that no flood of them costs a good one its place.
     bad: Cache<[u8; 32], u64>,
     /// Tokens in headers, with the bearer tokens that they took the place of, that are one person's.
@@ -191,7 +192,7 @@ impl Identities {
             .max_capacity(config.limits.kept_tokens)
             .weigher(|_key: &Place, verified: &Arc<Verified>| u32::try_from(128 + verified.caller.weight()).unwrap_or(u32::MAX))
             .expire_after(UntilExpiry)
-            .build();
+            .build_with_hasher(RandomState::default());
         let mut from_headers: Vec<HeaderName> =
             providers.iter().flat_map(|provider| &provider.from_headers).map(|header| header.name.clone()).collect();
         from_headers.sort_by(|one, other| one.as_str().cmp(other.as_str()));

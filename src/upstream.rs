@@ -20,7 +20,7 @@ use hyper::body::Incoming;
 
 pub use answer::{Answer, AnswerBody};
 pub use live::{Seen, Unset};
-pub use outgoing::Preview;
+pub use outgoing::{Preview, Written};
 
 use crate::config::{self, Config, Endpoint, Problems, UpstreamUser};
 use crate::dial::{self, Dialer};
@@ -118,17 +118,17 @@ impl Upstream {
         }
     }
 
-    /// What a node of the newest version would be sent, without the secret: for those who try rules.
+    /// The request that a node of the newest version would be sent: for those who try rules, and for benches.
     ///
     /// # Errors
     /// As [`Upstream::forward`] before it has sent anything.
-    pub fn preview(&self, permitted: &Permitted) -> Result<Preview, Refusal> {
+    pub fn written(&self, permitted: &Permitted) -> Result<Written, Refusal> {
         let (user, cluster) = self.destination(permitted.permit().act_as())?;
         let node = cluster.nodes.first().ok_or_else(|| Refusal::new(Reason::UpstreamUnreachable, "The cluster has no node."))?;
         let id = RequestId::new();
         let wanted = user.question.all_known().wanted(permitted, &id, user, node)?;
         let request = outgoing::build(permitted, None, &id, user, node, &wanted.settings)?;
-        Ok(Preview::of(request, &id, wanted.ignored))
+        Ok(Written { request, id, ignored: wanted.ignored })
     }
 
     fn destination(&self, act_as: &str) -> Result<(&User, &Cluster), Refusal> {

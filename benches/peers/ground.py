@@ -147,7 +147,7 @@ def mend_copy() -> None:
 
 def build_upstream() -> None:
     """The copy's upstream, and the users that it takes: each by the two headers and by Basic."""
-    done = subprocess.run(["cargo", "build", "--quiet", "--release", "--locked", "--manifest-path", str(COPY / "stub/Cargo.toml")],
+    done = subprocess.run(["cargo", "build", "--quiet", "--release", "--manifest-path", str(COPY / "stub/Cargo.toml")],
                           env={**os.environ, "CARGO_TARGET_DIR": str(STATE / "stub-target")})
     if done.returncode:
         raise Lacking("the rig's upstream did not build; mend what cargo says above.")

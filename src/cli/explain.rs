@@ -133,8 +133,8 @@ fn print(asker: &Asker, judged: &Judged, prepared: &Prepared) -> io::Result<()> 
             )?;
         }
     }
-    match prepared.upstream().preview(permitted) {
-        Ok(preview) => sent(&mut output, &preview),
+    match prepared.upstream().written(permitted) {
+        Ok(written) => sent(&mut output, &written.preview()),
         Err(refusal) => writeln!(output, "\nnothing could be sent ({}): {}", refusal.reason(), refusal.chain().unwrap_or_default()),
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use http::{HeaderValue, Method};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::digest::Hex;
@@ -18,7 +18,7 @@ use crate::digest::Hex;
 const LONGEST_METHOD: usize = 32;
 
 /// A request's name: 128 random bits in hex. It is also the query's id in ClickHouse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestId(Hex<32>);
 
 impl RequestId {
@@ -53,8 +53,7 @@ impl fmt::Display for RequestId {
 }
 
 /// How a request ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// The answer of ClickHouse went out to its end.
     Answered,
@@ -82,8 +81,7 @@ impl Outcome {
 }
 
 /// A part of the line that is the same for many requests, rendered once.
-#[derive(Debug, Clone, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone)]
 pub struct Rendered(Arc<RawValue>);
 
 impl Rendered {
@@ -136,9 +134,8 @@ pub struct ReachLine<'a> {
 }
 
 /// The record of one request.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Entry {
-    #[serde(serialize_with = "rfc3339")]
     time: SystemTime,
     /// The request's name.
     pub request_id: RequestId,
@@ -147,15 +144,12 @@ pub struct Entry {
     /// Who connected.
     pub peer: SocketAddr,
     /// Where the request comes from, where a trusted proxy tells another address than the peer's.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
     /// The HTTP method.
-    #[serde(serialize_with = "method")]
     pub method: Method,
     /// The HTTP version.
     pub http: &'static str,
     /// Who asked.
-    #[serde(skip)]
     pub caller: Option<Rendered>,
     /// The rule that judged.
     pub rule: Option<Arc<str>>,
@@ -172,16 +166,12 @@ pub struct Entry {
     /// The statement in the form that the config asks for.
     pub statement: Option<Rendered>,
     /// Tables that came with the statement.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub uploads: Vec<String>,
     /// Bytes of an INSERT's data that went to ClickHouse, as they went.
-    #[serde(skip_serializing_if = "Option::is_none")]
     data_bytes: Option<u64>,
     /// The same while they go.
-    #[serde(skip)]
     pub data_passed: Option<Arc<AtomicU64>>,
     /// Comments of the statement, which ClickHouse does not get.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub comments: Option<Rendered>,
     /// What the second reader made of a read: `agrees`, `none`, `disagrees`, `not-asked`.
     pub second_opinion: Option<&'static str>,
@@ -194,25 +184,18 @@ pub struct Entry {
     /// Why it was refused.
     pub reason: Option<&'static str>,
     /// What a caller who could not be identified was told. What others are told may hold words of their statement.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The ClickHouse error in the answer.
     pub clickhouse_code: Option<u16>,
     /// The node that answered.
     pub node: Option<Arc<str>>,
     /// The query's id in ClickHouse.
-    #[serde(serialize_with = "text")]
     pub query_id: Option<HeaderValue>,
     /// Address parameters that were understood and not sent on.
     pub ignored: Vec<Cow<'static, str>>,
     /// The reason for which a rule under observation would have refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub observed: Option<&'static str>,
-    /// Rows of the result, or rows written, as far as ClickHouse told them when the answer began; servers before 19
-    /// tell none.
-    rows: Option<u64>,
     /// All that ClickHouse told of its work when the answer began (`X-ClickHouse-Summary`).
-    #[serde(serialize_with = "json")]
     pub summary: Option<HeaderValue>,
     /// Bytes of the answer's body that went out.
     pub bytes: u64,
@@ -220,7 +203,6 @@ pub struct Entry {
     pub first_byte_ms: Option<f64>,
     /// From the head's arrival until the end, in milliseconds.
     pub took_ms: f64,
-    #[serde(skip)]
     began: Instant,
 }
 
@@ -272,7 +254,6 @@ impl Entry {
             query_id: None,
             ignored: Vec::new(),
             observed: None,
-            rows: None,
             summary: None,
             bytes: 0,
             first_byte_ms: None,
@@ -288,29 +269,115 @@ impl Entry {
     }
 
     /// Notes how long it all took, and how much went by.
-    pub(super) fn ended(&mut self, now: Instant) {
+    pub fn ended(&mut self, now: Instant) {
         self.took_ms = milliseconds(now - self.began);
         self.data_bytes = self.data_passed.take().map(|passed| passed.load(Ordering::Relaxed));
     }
 
     /// Writes the line, with its line feed.
-    pub(super) fn write_line(&mut self, out: &mut Vec<u8>) {
+    pub fn write_line(&self, out: &mut Vec<u8>) {
         let begins = out.len();
-        self.rows = self.rows_told();
-        if let Err(error) = serde_json::to_writer(&mut *out, self) {
+        if let Err(error) = self.write(&mut Line(out)) {
             out.truncate(begins);
             out.extend_from_slice(format!("{{\"request_id\":\"{}\",\"fault\":{:?}}}", self.request_id, error.to_string()).as_bytes());
-        }
-        if let Some(caller) = &self.caller {
-            out.pop();
-            out.push(b',');
-            out.extend_from_slice(caller.members().as_bytes());
-            out.push(b'}');
         }
         out.push(b'\n');
     }
 
-    /// Rows of the result, or rows written, where the summary tells them.
+    /// Each field, in the order of the documents. That none is left out is seen where they are taken apart.
+    fn write(&self, line: &mut Line<'_>) -> serde_json::Result<()> {
+        let Self {
+            time,
+            request_id,
+            generation,
+            peer,
+            address,
+            method,
+            http,
+            caller,
+            rule,
+            act_as,
+            effect,
+            database,
+            kind,
+            reach,
+            statement,
+            uploads,
+            data_bytes,
+            data_passed: _,
+            comments,
+            second_opinion,
+            statement_digest,
+            outcome,
+            status,
+            reason,
+            message,
+            clickhouse_code,
+            node,
+            query_id,
+            ignored,
+            observed,
+            summary,
+            bytes,
+            first_byte_ms,
+            took_ms,
+            began: _,
+        } = self;
+        line.begin();
+        line.shown("time", &humantime::format_rfc3339_millis(*time));
+        line.word("request_id", Some(request_id.as_str()));
+        line.field("generation", generation)?;
+        line.shown("peer", peer);
+        if let Some(address) = address {
+            line.shown("address", address);
+        }
+        line.field("method", method.as_str().get(..LONGEST_METHOD).unwrap_or(method.as_str()))?;
+        line.word("http", Some(http));
+        line.field("rule", rule)?;
+        line.field("act_as", act_as)?;
+        line.word("effect", *effect);
+        line.field("database", database)?;
+        line.word("kind", *kind);
+        line.rendered("reach", reach.as_ref());
+        line.rendered("statement", statement.as_ref());
+        if !uploads.is_empty() {
+            line.field("uploads", uploads)?;
+        }
+        if data_bytes.is_some() {
+            line.field("data_bytes", data_bytes)?;
+        }
+        if comments.is_some() {
+            line.rendered("comments", comments.as_ref());
+        }
+        line.word("second_opinion", *second_opinion);
+        line.word("statement_digest", statement_digest.as_ref().map(Hex::as_str));
+        line.word("outcome", Some(outcome.word()));
+        line.field("status", status)?;
+        line.word("reason", *reason);
+        if message.is_some() {
+            line.field("message", message)?;
+        }
+        line.field("clickhouse_code", clickhouse_code)?;
+        line.field("node", node)?;
+        line.field("query_id", &query_id.as_ref().and_then(|id| id.to_str().ok()))?;
+        line.field("ignored", ignored)?;
+        if observed.is_some() {
+            line.word("observed", *observed);
+        }
+        line.field("rows", &self.rows_told())?;
+        line.field("summary", &summary.as_ref().and_then(raw))?;
+        line.field("bytes", bytes)?;
+        line.field("first_byte_ms", first_byte_ms)?;
+        line.field("took_ms", took_ms)?;
+        if let Some(caller) = caller {
+            line.members(caller);
+        }
+        line.end();
+        Ok(())
+    }
+
+    /// Rows of the result, or rows written, as far as ClickHouse told them when the answer began; servers before 19
+    /// tell none.
     fn rows_told(&self) -> Option<u64> {
         // Its numbers are strings. ClickHouse writes it without blanks.
         let summary = self.summary.as_ref()?.to_str().ok()?;
@@ -323,21 +390,73 @@ fn milliseconds(duration: std::time::Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
 
-fn method<S: Serializer>(method: &Method, serializer: S) -> Result<S::Ok, S::Error> {
-    let text = method.as_str();
-    serializer.serialize_str(text.get(..LONGEST_METHOD).unwrap_or(text))
-}
-
-fn text<S: Serializer>(value: &Option<HeaderValue>, serializer: S) -> Result<S::Ok, S::Error> {
-    value.as_ref().and_then(|value| value.to_str().ok()).serialize(serializer)
-}
-
 /// What is no JSON is not told: it would break the line.
-fn json<S: Serializer>(value: &Option<HeaderValue>, serializer: S) -> Result<S::Ok, S::Error> {
-    let text = value.as_ref().and_then(|value| value.to_str().ok());
-    text.and_then(|text| serde_json::from_str::<&RawValue>(text).ok()).serialize(serializer)
+fn raw(value: &HeaderValue) -> Option<&RawValue> {
+    serde_json::from_str(value.to_str().ok()?).ok()
 }
 
-fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&humantime::format_rfc3339_millis(*time))
+/// One JSON object on its way out. Its names and words are ours and need no escapes, which is most of what a serializer would look
+/// for.
+struct Line<'a>(&'a mut Vec<u8>);
+
+impl Line<'_> {
+    fn begin(&mut self) {
+        self.0.push(b'{');
+    }
+
+    /// In place of the last comma.
+    fn end(&mut self) {
+        self.0.pop();
+        self.0.push(b'}');
+    }
+
+    fn name(&mut self, name: &str) {
+        self.0.push(b'"');
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b"\":");
+    }
+
+    /// A word that needs no escapes.
+    fn word(&mut self, name: &str, word: Option<&str>) {
+        self.name(name);
+        match word {
+            Some(word) => {
+                self.0.push(b'"');
+                self.0.extend_from_slice(word.as_bytes());
+                self.0.extend_from_slice(b"\",");
+            }
+            None => self.0.extend_from_slice(b"null,"),
+        }
+    }
+
+    /// What is written without anything that needs escapes: a time, an address.
+    fn shown(&mut self, name: &str, shown: &impl fmt::Display) {
+        use std::io::Write as _;
+        self.name(name);
+        // A vector takes all that is written to it.
+        write!(self.0, "\"{shown}\",").unwrap_or_default();
+    }
+
+    /// Anything, as a serializer writes it.
+    fn field(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> serde_json::Result<()> {
+        self.name(name);
+        serde_json::to_writer(&mut *self.0, value)?;
+        self.0.push(b',');
+        Ok(())
+    }
+
+    fn rendered(&mut self, name: &str, rendered: Option<&Rendered>) {
+        self.name(name);
+        self.0.extend_from_slice(rendered.map_or("null", |rendered| rendered.0.get()).as_bytes());
+        self.0.push(b',');
+    }
+
+    /// The members of an object, beside the others.
+    fn members(&mut self, object: &Rendered) {
+        let members = object.members();
+        if !members.is_empty() {
+            self.0.extend_from_slice(members.as_bytes());
+            self.0.push(b',');
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use moka::sync::Cache;
 
 use super::grammar::Parameters;
@@ -73,12 +74,12 @@ pub(super) type Key = [u8; 32];
 /// Statements by the text that they were read from. What was judged is never kept: rules change, and facts do not. Clones share
 /// what they keep.
 #[derive(Clone)]
-pub struct Kept(Cache<Key, Fact>);
+pub struct Kept(Cache<Key, Fact, RandomState>);
 
 impl Kept {
     /// None yet, and together never more than this, in bytes.
     pub fn new(room: u64) -> Self {
-        Self(Cache::builder().max_capacity(room).weigher(|_, fact: &Fact| weight(&fact.statement)).build())
+        Self(Cache::builder().max_capacity(room).weigher(|_, fact: &Fact| weight(&fact.statement)).build_with_hasher(RandomState::default()))
     }
 
     pub(super) fn find(&self, key: &Key) -> Option<Fact> {

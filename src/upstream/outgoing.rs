@@ -174,6 +174,14 @@ fn coded(user: &User, node: &Node, target: Uri, data: Box<Data>) -> Outgoing {
     request
 }
 
+/// A request that nobody sends.
+pub struct Written {
+    pub(super) request: Outgoing,
+    pub(super) id: RequestId,
+    /// What the caller asks for and is not sent on.
+    pub(super) ignored: Vec<Cow<'static, str>>,
+}
+
 /// A request as it would be sent, for people.
 pub struct Preview {
     /// Method and address.
@@ -186,8 +194,10 @@ pub struct Preview {
     pub ignored: Vec<Cow<'static, str>>,
 }
 
-impl Preview {
-    pub(super) fn of(request: Outgoing, id: &RequestId, ignored: Vec<Cow<'static, str>>) -> Self {
+impl Written {
+    /// The request without the secret.
+    pub fn preview(self) -> Preview {
+        let Self { request, id, ignored } = self;
         let (head, body) = request.into_parts();
         let named = |text: &str| text.replace(id.as_str(), "REQUEST-ID");
         let value = |value: &HeaderValue| if value.is_sensitive() { "(secret)".to_owned() } else { named(value.to_str().unwrap_or_default()) };
@@ -196,7 +206,7 @@ impl Preview {
             OutgoingBody::Whole(pieces) => pieces.iter().map(|piece| String::from_utf8_lossy(piece).into_owned()).collect(),
             OutgoingBody::Data(head, _) => String::from_utf8_lossy(&head).into_owned(),
         };
-        Self {
+        Preview {
             line: format!("{} {}", head.method, named(&head.uri.to_string())),
             headers: head.headers.iter().map(|(name, text)| (name.to_string(), value(text))).collect(),
             body: named(&body),
