@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderName, Method, Request, Version};
 use hyper::body::Incoming;
 use ipnet::IpNet;
 use origin::Malformed;
+use pace::Pace;
 
 pub use body::Arriving;
 pub use connection::{Front, Handler, Spoken};
@@ -54,9 +55,9 @@ pub enum Asked {
 
 impl Arrived {
     /// A request on a connection of `peer`, which comes from `origin`.
-    fn new(peer: SocketAddr, origin: IpAddr, trusted_proxies: &[IpNet], request: Request<Incoming>) -> Self {
+    fn new(peer: SocketAddr, origin: IpAddr, trusted_proxies: &[IpNet], pace: Pace, request: Request<Incoming>) -> Self {
         let (head, body) = request.into_parts();
-        Self { peer, from: origin::forwarded(origin, &head.headers, trusted_proxies), head, body: Arriving::new(body) }
+        Self { peer, from: origin::forwarded(origin, &head.headers, trusted_proxies), head, body: Arriving::new(body, pace) }
     }
 
     /// Who connected.

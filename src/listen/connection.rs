@@ -2,10 +2,11 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -18,13 +19,14 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use ipnet::IpNet;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::drain::{Drain, Draining};
-use super::pace::{Pace, Paced, Taken};
+use super::pace::{Pace, Paced, QUIET, Slow, Taken};
 use super::{Arrived, origin};
 use crate::config::{Config, Limits, network};
 use crate::record::Metrics;
@@ -34,6 +36,16 @@ const STILL_THERE: Duration = Duration::from_secs(20);
 
 /// The pause after an `accept` that failed: out of descriptors, most likely.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// Most bytes of an answer, or of a request, that are held before they go on, and of a request's head.
+const IN_FLIGHT: usize = 64 * 1024;
+
+/// Most bytes that TLS takes at once. The caller reads one part while the next is sealed: it was measured against 16 KiB, 64 KiB
+/// and more.
+const SEALED: usize = 32 * 1024;
+
+/// How long a caller may take to hear that its connection is closed.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What is spoken on a listener before HTTP.
 #[derive(Clone)]
@@ -149,15 +161,25 @@ impl<H: Handler> Front<H> {
         let Some(tls) = &spoken.tls else {
             return self.http1(stream, ends, draining).await;
         };
-        match tokio::time::timeout(self.handshake_timeout(), tls.accept(stream)).await {
-            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => Box::pin(self.http2(stream, ends, draining)).await,
-            Ok(Ok(stream)) => self.http1(stream, ends, draining).await,
-            Ok(Err(error)) => {
-                tracing::debug!(%error, %peer, "no TLS handshake");
-                self.refused("handshake");
-            }
-            Err(_elapsed) => self.refused("handshake"),
+        // Boxed, each of these: a connection that waits takes no room for what others are doing.
+        let Some(stream) = Box::pin(self.shake_hands(tls, stream, peer)).await else { return };
+        match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => Box::pin(self.http2(stream, ends, draining)).await,
+            Some(_) | None => self.http1(stream, ends, draining).await,
         }
+    }
+
+    async fn shake_hands(&self, tls: &TlsAcceptor, stream: TcpStream, peer: SocketAddr) -> Option<Box<TlsStream<TcpStream>>> {
+        match tokio::time::timeout(self.handshake_timeout(), tls.accept(stream)).await {
+            Ok(Ok(mut stream)) => {
+                stream.get_mut().1.set_buffer_limit(Some(SEALED));
+                return Some(Box::new(stream));
+            }
+            Ok(Err(error)) => tracing::debug!(%error, %peer, "no TLS handshake"),
+            Err(_elapsed) => {}
+        }
+        self.refused("handshake");
+        None
     }
 
     fn handshake_timeout(&self) -> Duration {
@@ -177,16 +199,50 @@ impl<H: Handler> Front<H> {
 
     async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self: &Arc<Self>, stream: S, ends: Ends, draining: Draining) {
         let pace = Pace::new();
-        let service = self.service(ends, &pace);
-        let io = TokioIo::new(Paced::new(stream, pace.clone()));
-        let bounds = self.bounds.load_full();
-        let connection = http1::Builder::new()
-            .header_read_timeout(None)
-            .half_close(false)
-            .max_headers(bounds.limits.header_count)
-            .max_header_size(bounds.limits.header_size)
-            .serve_connection(io, service);
-        self.watch(pin!(connection), http1::Connection::graceful_shutdown, &pace, true, draining).await;
+        let mut watch = Watch::new(self, &pace, true, draining);
+        let mut socket = Paced::new(stream, pace.clone());
+        loop {
+            // While it waits, a connection holds its socket alone: hyper would keep its buffers.
+            let begun = watch.over(pin!(socket.begins()), |_waiting| false, false).await;
+            match begun {
+                Some(Over::Itself(Ok(true))) => {}
+                Some(Over::Itself(Ok(false)) | Over::Drained | Over::Quiet) => return farewell(socket).await,
+                Some(Over::Itself(Err(error))) => return tracing::debug!(%error, "a caller's connection ended"),
+                None => return,
+            }
+            let bounds = self.bounds.load_full();
+            let connection = http1::Builder::new()
+                .header_read_timeout(None)
+                .half_close(false)
+                .max_headers(bounds.limits.header_count)
+                .max_header_size(bounds.limits.header_size)
+                .max_buf_size(IN_FLIGHT.max(bounds.limits.header_size))
+                .serve_connection(TokioIo::new(socket), self.service(ends, &pace));
+            let mut connection = Box::new(connection);
+            let finish = |connection: Pin<&mut http1::Connection<_, _>>| {
+                connection.graceful_shutdown();
+                true
+            };
+            match watch.over(Pin::new(&mut *connection), finish, true).await {
+                Some(Over::Quiet) => {}
+                Some(Over::Itself(ended)) => return self.ended(ended),
+                Some(Over::Drained) | None => return,
+            }
+            // Between two requests hyper ends at once and leaves the socket open, anywhere else when it comes to be there.
+            Pin::new(&mut *connection).graceful_shutdown();
+            match poll_fn(|context| Poll::Ready(connection.poll_without_shutdown(context))).await {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return self.ended(Err(error)),
+                Poll::Pending => {
+                    if let Some(Over::Itself(ended)) = watch.over(Pin::new(&mut *connection), finish, false).await {
+                        self.ended(ended);
+                    }
+                    return;
+                }
+            }
+            let parts = connection.into_parts();
+            socket = parts.io.into_inner().with_what_was_read(&parts.read_buf);
+        }
     }
 
     async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self: &Arc<Self>, stream: S, ends: Ends, draining: Draining) {
@@ -204,7 +260,13 @@ impl<H: Handler> Front<H> {
             .max_local_error_reset_streams(limits.local_resets)
             .max_header_list_size(limits.header_list_size)
             .serve_connection(io, service);
-        self.watch(pin!(connection), http2::Connection::graceful_shutdown, &pace, false, draining).await;
+        let finish = |connection: Pin<&mut http2::Connection<_, _, _>>| {
+            connection.graceful_shutdown();
+            true
+        };
+        if let Some(Over::Itself(ended)) = Watch::new(self, &pace, false, draining).over(pin!(connection), finish, false).await {
+            self.ended(ended);
+        }
     }
 
     /// What hyper calls for each request; on HTTP/2 these run side by side in tasks of their own.
@@ -212,62 +274,45 @@ impl<H: Handler> Front<H> {
         self: &Arc<Self>,
         Ends { peer, origin }: Ends,
         pace: &Pace,
-    ) -> impl Service<Request<Incoming>, Response = Response<Taken<H::Body>>, Error = Infallible, Future: Send + 'static> + use<H> {
+    ) -> impl Service<Request<Incoming>, Response = Response<Taken<H::Body>>, Error = Infallible, Future: Send + Unpin + 'static> + Unpin + use<H>
+    {
         let (front, pace) = (Arc::clone(self), pace.clone());
         service_fn(move |request| {
-            let (front, running) = (Arc::clone(&front), pace.request());
+            let (front, pace, running) = (Arc::clone(&front), pace.clone(), pace.request());
             // Boxed, because a connection keeps the room of its last request's while it waits for the next.
             Box::pin(async move {
-                let answer = front.handler.answer(Arrived::new(peer, origin, &front.bounds.load().trusted_proxies, request)).await;
+                let answer = front.handler.answer(Arrived::new(peer, origin, &front.bounds.load().trusted_proxies, pace, request)).await;
                 Ok(answer.map(|body| Taken::new(body, running)))
             })
         })
     }
 
-    /// Drives a connection to its end: its own, the drain's, or that of our patience.
-    async fn watch<C>(&self, mut connection: Pin<&mut C>, finish: fn(Pin<&mut C>), pace: &Pace, heads_are_timed: bool, draining: Draining)
-    where
-        C: Future<Output = hyper::Result<()>>,
-    {
-        // Looked at when they have something to tell, and not with every byte that comes or goes.
-        let mut events: FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Send>>> = FuturesUnordered::new();
-        let look = |away: Duration| {
-            Box::pin(async move {
-                tokio::time::sleep(away).await;
-                Event::Look
-            })
-        };
-        // Another one tells of the drain: this connection is a member of it to its own end.
-        let mut told = draining.clone();
-        events.push(Box::pin(async move {
-            told.begun().await;
-            Event::Drain
-        }));
-        // Nothing can have taken too long yet.
-        events.push(look(pace.check(&self.bounds.load().limits, heads_are_timed).unwrap_or_default()));
-        loop {
-            tokio::select! {
-                biased;
-                ended = connection.as_mut() => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%error, "a caller's connection ended");
-                        // hyper has answered 400 or 431 itself: there was no request that could be recorded.
-                        if error.is_parse() {
-                            self.refused("malformed-head");
-                        }
-                    }
-                    return;
-                }
-                Some(event) = events.next() => match event {
-                    Event::Drain => finish(connection.as_mut()),
-                    Event::Look => match pace.check(&self.bounds.load().limits, heads_are_timed) {
-                        Ok(away) => events.push(look(away)),
-                        Err(slow) => return self.refused(slow.word()),
-                    },
-                },
-            }
+    fn ended(&self, ended: hyper::Result<()>) {
+        let Err(error) = ended else { return };
+        tracing::debug!(%error, "a caller's connection ended");
+        // hyper has answered 400 or 431 itself: there was no request that could be recorded.
+        if error.is_parse() {
+            self.refused("malformed-head");
         }
     }
+}
+
+/// Closes a connection on which nothing runs.
+async fn farewell<S: AsyncWrite + Unpin>(mut socket: S) {
+    if let Ok(Err(error)) = tokio::time::timeout(FAREWELL, socket.shutdown()).await {
+        tracing::debug!(%error, "a caller's connection was not closed well");
+    }
+}
+
+/// Looks after one connection: the drain, and our patience with what it does.
+struct Watch<'a, H> {
+    front: &'a Front<H>,
+    pace: &'a Pace,
+    heads_are_timed: bool,
+    /// Looked at when they have something to tell, and not with every byte that comes or goes.
+    events: FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Send>>>,
+    /// The connection is a member of the drain to its own end.
+    _member: Draining,
 }
 
 /// What a connection is looked at for, beside its own bytes.
@@ -276,4 +321,68 @@ enum Event {
     Drain,
     /// It may have taken too long for something.
     Look,
+    /// It may have waited for its next request for a while.
+    Quiet,
+}
+
+/// What something that is watched has come to.
+enum Over<T> {
+    /// Its own end.
+    Itself(T),
+    /// The drain's.
+    Drained,
+    /// Nothing has happened for a while.
+    Quiet,
+}
+
+impl<'a, H: Handler> Watch<'a, H> {
+    fn new(front: &'a Front<H>, pace: &'a Pace, heads_are_timed: bool, draining: Draining) -> Self {
+        let mut told = draining.clone();
+        let watch = Self { front, pace, heads_are_timed, events: FuturesUnordered::new(), _member: draining };
+        watch.events.push(Box::pin(async move {
+            told.begun().await;
+            Event::Drain
+        }));
+        // Nothing can have taken too long yet.
+        watch.after(watch.check().unwrap_or_default(), Event::Look);
+        watch
+    }
+
+    fn check(&self) -> Result<Duration, Slow> {
+        self.pace.check(&self.front.bounds.load().limits, self.heads_are_timed)
+    }
+
+    fn after(&self, pause: Duration, event: Event) {
+        self.events.push(Box::pin(async move {
+            tokio::time::sleep(pause).await;
+            event
+        }));
+    }
+
+    /// Polls a connection, or what waits for one, until it is over; nothing where it has taken too long. `finish` tells it that
+    /// the drain has begun, and says whether it goes on to an end of its own.
+    async fn over<C: Future>(&mut self, mut connection: Pin<&mut C>, finish: fn(Pin<&mut C>) -> bool, may_rest: bool) -> Option<Over<C::Output>> {
+        if may_rest {
+            self.after(QUIET, Event::Quiet);
+        }
+        loop {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => return Some(Over::Itself(ended)),
+                Some(event) = self.events.next() => match event {
+                    Event::Drain if finish(connection.as_mut()) => {}
+                    Event::Drain => return Some(Over::Drained),
+                    Event::Quiet if self.pace.is_quiet() => return Some(Over::Quiet),
+                    Event::Quiet => self.after(QUIET, Event::Quiet),
+                    Event::Look => match self.check() {
+                        Ok(away) => self.after(away, Event::Look),
+                        Err(slow) => {
+                            self.front.refused(slow.word());
+                            return None;
+                        }
+                    },
+                },
+            }
+        }
+    }
 }

@@ -10,6 +10,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use ipnet::IpNet;
 
+use super::pace::Pace;
 use super::{Arriving, origin};
 
 /// What a body comes from.
@@ -62,7 +63,7 @@ impl Body for Incoming {
 
 /// A body that comes in these frames.
 pub fn arriving(frames: impl IntoIterator<Item = Bytes>) -> Arriving {
-    Arriving::new(Incoming::Frames(frames.into_iter().collect(), false))
+    Arriving::new(Incoming::Frames(frames.into_iter().collect(), false), Pace::new())
 }
 
 /// What a PROXY header at the beginning of these bytes tells, and how many bytes it took.

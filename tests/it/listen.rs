@@ -32,6 +32,9 @@ const SQL: &str = "SELECT 1";
 /// Far longer than the limits that are set here, far shorter than their defaults: who heeds a default comes too late.
 const IN_TIME: Duration = Duration::from_secs(5);
 
+/// After so long a connection that waits has given up what it does not need.
+const RESTS: Duration = Duration::from_millis(1200);
+
 async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
     let within = tokio::time::timeout(IN_TIME, future).await;
     within.unwrap_or_else(|_| panic!("{what}: not within {IN_TIME:?}"))
@@ -148,6 +151,75 @@ async fn an_idle_connection_ends_after_its_time_and_a_working_one_does_not() {
     gate.notify_one();
     working.through("last\n\r\n0\r\n\r\n").await.unwrap();
     scene.wait_metric("keyhouse_connections_refused_total{why=\"idle\"}", 2).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_rested_goes_on_where_it_was() {
+    let scene = limited("{}").await;
+    let request = post("/", &scene.alice, SQL);
+    for mut caller in [Caller::plain(scene.house.http()).await, Caller::tls(scene.house.https()).await] {
+        // Before its first request, after one, within a head and within a body.
+        for pieces in [
+            vec![request.as_str()],
+            vec![&request[..1], &request[1..]],
+            vec![&request[..60], &request[60..request.len() - 3], &request[request.len() - 3..]],
+        ] {
+            for piece in pieces {
+                tokio::time::sleep(RESTS).await;
+                caller.send(piece).await;
+            }
+            assert_eq!(caller.answer().await.text(), "1\n");
+        }
+        // The next one's beginning comes with the one before.
+        caller.send(format!("{request}{}", &request[..20])).await;
+        assert_eq!(caller.answer().await.text(), "1\n");
+        tokio::time::sleep(RESTS).await;
+        caller.send(&request[20..]).await;
+        assert_eq!(caller.answer().await.text(), "1\n");
+    }
+    assert_eq!(scene.recorder.requests().iter().map(|heard| heard.text()).collect::<Vec<_>>(), [SQL; 10]);
+    assert_eq!(scene.house.wait_records(10).await.len(), 10);
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_refused_body_is_no_request_after_a_rest() {
+    let scene = limited("{}").await;
+    let hidden = post("/", &scene.alice, "SELECT 2");
+    let length = format!("Content-Length: {}", hidden.len() + 8);
+    let chunks = format!("8\r\n{SQL}\r\n{:x}\r\n{hidden}\r\n0\r\n\r\n", hidden.len());
+    for (framing, body, rest) in [
+        (length.as_str(), SQL, hidden.as_str()),
+        ("Transfer-Encoding: chunked", &chunks[..13], &chunks[13..]),
+        (&length, "", &format!("{SQL}{hidden}")),
+    ] {
+        for credential in ["Bearer none", "Basic bm9uZTpub25l"] {
+            let mut caller = Caller::plain(scene.house.http()).await;
+            caller.send(format!("POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: {credential}\r\n{framing}\r\n\r\n{body}")).await;
+            assert_eq!(caller.answer().await.status, 401);
+            tokio::time::sleep(RESTS).await;
+            // It may be closed by now; what comes is this body's, whoever reads it.
+            let _ = caller.try_send(rest).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    assert_eq!((scene.recorder.requests().len(), scene.house.wait_records(6).await.len()), (0, 6));
+}
+
+#[tokio::test]
+async fn a_connection_that_rests_ends_with_its_caller_and_with_the_house() {
+    let scene = limited("{}").await;
+    let mut callers = [Caller::plain(scene.house.http()).await, Caller::tls(scene.house.https()).await, Caller::tls(scene.house.https()).await];
+    for caller in &mut callers {
+        caller.send(post("/", &scene.alice, SQL)).await;
+        assert_eq!(caller.answer().await.status, 200);
+    }
+    tokio::time::sleep(RESTS).await;
+    let [mut plain, mut tls, leaves] = callers;
+    drop(leaves);
+    scene.wait_metric("keyhouse_connections", 2).await;
+    scene.house.program.signal("TERM");
+    assert_eq!((plain.hung_up().await, tls.hung_up().await), (End::Cut, End::Cut));
+    assert!(in_time("the end", scene.house.program.wait_exit()).await.success());
 }
 
 #[tokio::test]
