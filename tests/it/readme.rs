@@ -122,6 +122,12 @@ fn every_reason_stands_in_the_readme() {
     stands_there("reasons", &table);
 }
 
+#[test]
+fn what_was_measured_beside_peers_stands_in_the_readme() {
+    let results = include_str!("../../benches/peers/results.md");
+    stands_there("peers", results.split_once("\nRatios").unwrap().0);
+}
+
 /// The ports that the README and deploy/example name. Here each is another, a free one, so that nothing that runs on
 /// this machine is in the way.
 const PORTS: [&str; 5] = ["8124", "8443", "8444", "9363", "9400"];
