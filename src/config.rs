@@ -8,16 +8,18 @@ pub mod network;
 pub mod preset;
 pub mod problems;
 pub mod secret;
+pub mod share;
 pub mod written;
 
 pub use checked::{
-    AudienceClaim, Cluster, Config, Endpoint, FromHeader, Groups, Http2Limits, KeySource, Limits, Listener, OnFailure, Preset, Provider,
-    RecordTarget, Refresh, SERVICE_ACCOUNT, Scalar, ServiceAccount, Split, StatementForm, TlsFiles, TokenType, UpstreamUser,
+    Admission, AudienceClaim, Cluster, Config, Endpoint, FromHeader, Groups, Http2Limits, KeySource, Limits, Listener, OnFailure, Preset, Provider,
+    Queue, RecordTarget, Refresh, SERVICE_ACCOUNT, Scalar, ServiceAccount, Split, StatementForm, TlsFiles, TokenType, UpstreamUser,
 };
 pub use command::Command;
 pub use preset::TENANT;
 pub use problems::{Problem, Problems};
 pub use secret::Secret;
+pub use share::{Share, Shares};
 
 use std::path::Path;
 

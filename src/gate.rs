@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, Response};
 use http_body_util::Full;
 use tokio::task::JoinSet;
 
+use crate::admission::Admission;
 use crate::clock;
 use crate::config::{Limits, Secret, StatementForm};
 use crate::identity::{Caller, Identities, Resource};
@@ -35,6 +36,8 @@ pub struct Snapshot {
     pub rules: Rules,
     /// Statements that were understood before.
     pub statements: Kept,
+    /// How many statements run and begin.
+    pub admission: Admission,
     /// The way to ClickHouse.
     pub upstream: Arc<Upstream>,
     /// What a stranger may take.
@@ -76,7 +79,9 @@ async fn pass(snapshot: &Snapshot, audit: &Audit, arrived: Arrived, now: SystemT
         denied.refusal
     })?;
     entry.saw_permit(permitted.permit());
-    snapshot.upstream.forward(permitted, &entry.request_id).await
+    snapshot.admission.count(&permitted, clock::tick())?;
+    let admitted = snapshot.admission.admit(permitted, |waited| entry.waited(waited)).await?;
+    snapshot.upstream.forward(admitted, &entry.request_id).await
 }
 
 fn metadata(resource: &Resource, path: &str) -> Result<Answer, Refusal> {

@@ -9,6 +9,7 @@
 //! | [`identity`] | `Identified` | forwarding a token or password; an unknown caller |
 //! | [`statement`] | `Understood` | an unread statement; another text than the judged one |
 //! | [`policy`] | `Permitted` | a permit for one statement used for another |
+//! | [`admission`] | `Admitted` | a statement beyond its limits; a slot that is free while its rows still flow |
 //! | [`upstream`] | `Answer` | a request to ClickHouse that Keyhouse did not write |
 //!
 //! A room may name the rooms before it and never one after. [`record`], [`refusal`], [`config`], [`dial`], [`digest`],
@@ -19,7 +20,7 @@
 //!
 //! # Invariants, as absences
 //!
-//! - No caller's request is sent to ClickHouse but by `upstream::forward`, whose only argument of substance is a [`policy::Permitted`].
+//! - No caller's request is sent to ClickHouse but by `upstream::forward`, whose only argument of substance is an [`admission::Admitted`], which is made of a [`policy::Permitted`] alone.
 //!   What Keyhouse asks of its own are constant questions: for settings, and those of `keyhouse check --live`.
 //! - No incoming header or parameter reaches the outgoing request: `upstream::outgoing` has no access to the head.
 //! - No credential leaves `identity::credential`: the head that goes on is without them. No ClickHouse password enters
@@ -34,6 +35,7 @@
 //! - No `_` arm that lets through: a match on what a library may extend refuses what it does not know.
 
 pub mod admin;
+pub mod admission;
 pub mod catalog;
 pub mod cli;
 pub mod clock;

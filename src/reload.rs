@@ -94,7 +94,8 @@ impl Reloader {
         prepared.identities().inherit(&earlier.identities);
         let room = prepared.config().limits.kept_statements;
         let statements = if room == self.running.limits.kept_statements { earlier.statements.clone() } else { Kept::new(room) };
-        let (config, spoken, snapshot) = prepared.into_snapshot(earlier.generation + 1, statements);
+        let admission = earlier.admission.reloaded(prepared.config());
+        let (config, spoken, snapshot) = prepared.into_snapshot(earlier.generation + 1, statements, admission);
         settled(&snapshot).await;
         self.front.reload(&config);
         for (listener, spoken) in self.spoken.iter().zip(spoken) {

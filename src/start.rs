@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::admin::Admin;
+use crate::admission::Admission;
 use crate::clock;
 use crate::config::{self, Config, Listener, Problem, Problems};
 use crate::gate::{Current, Gate, Snapshot};
@@ -115,7 +116,7 @@ impl Prepared {
     }
 
     /// What requests are judged by, with the tasks that keep it true, and what listeners speak.
-    pub fn into_snapshot(self, generation: u64, statements: Kept) -> (Config, Vec<Spoken>, Snapshot) {
+    pub fn into_snapshot(self, generation: u64, statements: Kept, admission: Admission) -> (Config, Vec<Spoken>, Snapshot) {
         let Self { config, acceptors, identities, rules, upstream, .. } = self;
         let upstream = Arc::new(upstream);
         let mut tasks = JoinSet::new();
@@ -128,6 +129,7 @@ impl Prepared {
             identities,
             rules,
             statements,
+            admission,
             upstream,
             limits: config.limits.clone(),
             statement_form: config.statement_form,
@@ -156,7 +158,8 @@ impl Prepared {
             listeners.push(workers.bind(*address).map_err(|error| Failure::Bind(*address, error))?);
         }
         let statements = Kept::new(self.config.limits.kept_statements);
-        let (config, spoken, snapshot) = self.into_snapshot(1, statements);
+        let admission = Admission::new(&self.config, Arc::clone(&metrics));
+        let (config, spoken, snapshot) = self.into_snapshot(1, statements, admission);
         let current: Current = Arc::new(ArcSwap::from_pointee(snapshot));
         metrics.config_runs(1, clock::now());
         tracing::info!("admin on http://{}", shown(&admin)?);

@@ -22,6 +22,7 @@ pub use answer::{Answer, AnswerBody};
 pub use live::{Seen, Unset};
 pub use outgoing::{Preview, Written};
 
+use crate::admission::Admitted;
 use crate::config::{self, Config, Endpoint, Problems, UpstreamUser};
 use crate::dial::{self, Dialer};
 use crate::digest::sha256;
@@ -72,12 +73,18 @@ impl Upstream {
         Self { clusters, users }
     }
 
-    /// Sends a permitted statement, with the data that follows it, and returns the beginning of its answer.
+    /// Sends an admitted statement, with the data that follows it, and returns the beginning of its answer, which holds the slot
+    /// until its end.
     ///
     /// # Errors
     /// 502 and 504 where there is none, 400, 408 and 413 where the data breaks off, always before a byte of an answer has
     /// gone out.
-    pub async fn forward(&self, mut permitted: Permitted, id: &RequestId) -> Result<Answer, Refusal> {
+    pub async fn forward(&self, admitted: Admitted, id: &RequestId) -> Result<Answer, Refusal> {
+        let (permitted, slot) = admitted.into_parts();
+        Ok(self.ask_for(permitted, id).await?.holding(slot))
+    }
+
+    async fn ask_for(&self, mut permitted: Permitted, id: &RequestId) -> Result<Answer, Refusal> {
         let data = match permitted.take_data() {
             Some(data) => Some(Box::new(data.begins().await?)),
             None => None,

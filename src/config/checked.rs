@@ -17,6 +17,7 @@ use super::command::{self, Command};
 use super::network;
 use super::problems::Problems;
 use super::secret::Secret;
+use super::share::{Share, Shares};
 use super::written;
 pub use super::written::{AudienceClaim, OnFailure, Preset, Scalar, Split, StatementForm, TokenType};
 use crate::digest;
@@ -62,6 +63,8 @@ pub struct Config {
     pub on_failure: OnFailure,
     /// What a stranger may take.
     pub limits: Limits,
+    /// How many statements run and begin.
+    pub admission: Admission,
     /// Secrets that are asked for again and again.
     pub refreshes: Vec<Refresh>,
     /// Files that secrets were read from.
@@ -297,6 +300,26 @@ pub struct UpstreamUser {
     pub database: String,
     /// What the servers' settings are, where they are not asked.
     pub settings_file: Option<PathBuf>,
+    /// How many statements run and begin under it.
+    pub admission: Share,
+}
+
+/// How many statements run and begin, all rules and users together.
+#[derive(Debug, Clone, Copy)]
+pub struct Admission {
+    /// Of all callers, and of each.
+    pub shares: Shares,
+    /// Where others wait.
+    pub queue: Queue,
+}
+
+/// Where statements wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Queue {
+    /// How many may wait, all together.
+    pub length: usize,
+    /// How long each may wait.
+    pub time: Duration,
 }
 
 /// Where records go.
@@ -364,6 +387,7 @@ pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> 
     let user_names: BTreeSet<String> = written.clickhouse.users.keys().cloned().collect();
     let users = checks.users(&written.clickhouse);
     let limits = checks.limits(&written.limits);
+    let admission = checks.admission(&written.admission);
     if let Some(url) = &written.public_url {
         checks.public_url(url);
     }
@@ -398,6 +422,7 @@ pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> 
         statement_form: written.record.statement,
         on_failure: written.record.on_failure,
         limits,
+        admission,
     }
 }
 
@@ -569,6 +594,7 @@ impl Checks<'_> {
             password: self.secret(&password_key(name), &user.password)?,
             database: user.database.clone(),
             settings_file: user.settings_file.as_ref().map(|file| self.base.join(file)),
+            admission: user.admission.check(&key("admission"), self.problems),
         })
     }
 
@@ -648,6 +674,13 @@ impl Checks<'_> {
             self.problems.add("limits.header_size", "has no room for a token; write at least 8KiB");
         }
         limits
+    }
+
+    fn admission(&mut self, written: &written::Admission) -> Admission {
+        let all = Share::check(written.concurrent, written.per_minute, "admission", self.problems);
+        let caller = written.caller.check("admission.caller", self.problems);
+        let queue = Queue { length: written.queue.length as usize, time: self.duration("admission.queue.time", &written.queue.time) };
+        Admission { shares: Shares { all, caller }, queue }
     }
 
     fn name(&mut self, key: &str, name: &str) {

@@ -7,6 +7,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::share::WrittenShare;
+
 /// The whole file.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Config {
@@ -46,6 +48,9 @@ pub struct Config {
     /// What a stranger may take.
     #[serde(default)]
     pub limits: Limits,
+    /// How many statements run at once and begin in a minute, all rules and users together.
+    #[serde(default)]
+    pub admission: Admission,
 }
 
 fn yes() -> bool {
@@ -467,6 +472,9 @@ pub struct User {
     /// `system.settings` is closed to it, say. The answer to `SELECT name, value, readonly FROM system.settings FORMAT
     /// JSONEachRow` of the oldest server; a file that is wrong has statements refused by ClickHouse.
     pub settings_file: Option<String>,
+    /// How many statements run at once and begin in a minute under this credential.
+    #[serde(default)]
+    pub admission: WrittenShare,
 }
 
 fn database() -> String {
@@ -576,6 +584,36 @@ pub enum OnFailure {
     /// The lost record is counted.
     #[default]
     Count,
+}
+
+/// How many statements run at once and begin in a minute; what is left out has no limit.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Admission {
+    /// Statements that run at once, of all callers together.
+    pub concurrent: Option<u32>,
+    /// Statements that begin in a minute, of all callers together.
+    pub per_minute: Option<u32>,
+    /// The same for each caller.
+    pub caller: WrittenShare,
+    /// Where statements wait that there is no room for. Callers take turns; each one's come in their order.
+    pub queue: Queue,
+}
+
+/// Where statements wait.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Queue {
+    /// How many may wait, all together; 0 for none.
+    pub length: u32,
+    /// How long each may wait.
+    pub time: String,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { length: 100, time: "10s".to_owned() }
+    }
 }
 
 /// What a stranger may take.

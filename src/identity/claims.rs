@@ -1,7 +1,7 @@
 //! From the claims of a verified token to the caller.
 
 use std::borrow::Cow;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
@@ -32,9 +32,12 @@ pub struct Caller {
     pub line: Line,
 }
 
-/// What the record tells of a caller, rendered when it is first asked for; it is no part of who the caller is.
+/// What is written of a caller again and again, made when it is first asked for; it is no part of who the caller is.
 #[derive(Debug, Clone, Default)]
-pub struct Line(OnceLock<Option<Rendered>>);
+pub struct Line {
+    rendered: OnceLock<Option<Rendered>>,
+    key: OnceLock<Arc<str>>,
+}
 
 impl PartialEq for Line {
     fn eq(&self, _other: &Self) -> bool {
@@ -45,9 +48,9 @@ impl PartialEq for Line {
 impl Eq for Line {}
 
 impl Caller {
-    /// Provider and subject, as logs name the caller.
-    pub fn key(&self) -> String {
-        format!("{}/{}", self.provider, self.subject)
+    /// Provider and subject: no two callers have the same, because a provider's name has no slash.
+    pub fn key(&self) -> &Arc<str> {
+        self.line.key.get_or_init(|| format!("{}/{}", self.provider, self.subject).into())
     }
 
     /// What the record tells of them.
@@ -59,7 +62,7 @@ impl Caller {
             display: self.display.as_deref(),
             groups: &self.groups,
         };
-        self.line.0.get_or_init(|| Rendered::of(&line())).clone()
+        self.line.rendered.get_or_init(|| Rendered::of(&line())).clone()
     }
 
     /// About how many bytes it takes.

@@ -10,6 +10,7 @@ use super::pattern::Pattern;
 use super::rule::{Allow, Rule};
 use super::settings::{self, Sent, Why};
 use crate::catalog::{self, Format};
+use crate::config::Shares;
 use crate::identity::Caller;
 use crate::refusal::{Reason, Refusal};
 use crate::statement::{Data, Effect, Name, Reach, Understood, Upload, Via};
@@ -28,6 +29,7 @@ pub struct Permit {
     quota_key: Option<String>,
     database: Arc<str>,
     settings: Vec<Sent>,
+    admission: Shares,
     observed: Option<Refusal>,
 }
 
@@ -60,6 +62,11 @@ impl Permit {
     /// The settings of the rule and those of the address that it lets through, each once.
     pub fn settings(&self) -> &[Sent] {
         &self.settings
+    }
+
+    /// How many of the rule's statements run at once and begin in a minute.
+    pub fn admission(&self) -> Shares {
+        self.admission
     }
 
     /// The no that a rule under observation would have said.
@@ -135,6 +142,7 @@ fn permit(rule: &Rule, understood: &Understood) -> Result<Permit, Refusal> {
         quota_key: rule.quota_key.as_ref().map(|template| template.text(caller)).transpose()?,
         database,
         settings,
+        admission: rule.admission,
         observed,
     })
 }

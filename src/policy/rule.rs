@@ -16,7 +16,8 @@ use super::settings::{Settings, WrittenSettings};
 use super::template::Template;
 use super::whom::{self, Whom, WrittenWhom};
 use crate::catalog;
-use crate::config::Problems;
+use crate::config::share::WrittenShares;
+use crate::config::{Problems, Shares};
 use crate::statement::{Effect, Values};
 
 /// One rule as it is written.
@@ -57,6 +58,9 @@ pub struct WrittenRule {
     /// Statements that could read around it are refused. A ROW POLICY of ClickHouse is stronger.
     #[serde(default)]
     pub rows: BTreeMap<String, String>,
+    /// How many statements run at once and begin in a minute by this rule.
+    #[serde(default)]
+    pub admission: WrittenShares,
     /// What a refused caller is told besides.
     pub message: Option<String>,
     /// Whom a refused caller is told to ask.
@@ -145,6 +149,7 @@ pub struct Rule {
     pub(super) settings: Settings,
     pub(super) session_settings: BTreeMap<String, Template>,
     pub(super) rows: Rows,
+    pub(super) admission: Shares,
     pub(super) message: Option<String>,
     pub(super) owner: Option<String>,
 }
@@ -256,6 +261,7 @@ pub(super) fn check(written: WrittenRule, file: &Path, place: &str, known: Names
         settings: Settings::check(written.settings, &format!("{place}.settings"), problems),
         session_settings,
         rows,
+        admission: written.admission.check(&format!("{place}.admission"), problems),
         message: written.message,
         owner: written.owner,
     }

@@ -199,6 +199,8 @@ pub struct Entry {
     pub summary: Option<HeaderValue>,
     /// Bytes of the answer's body that went out.
     pub bytes: u64,
+    /// How long the statement waited for its turn, in milliseconds, where it had to.
+    waited_ms: Option<f64>,
     /// From the head's arrival until the answer began, in milliseconds.
     pub first_byte_ms: Option<f64>,
     /// From the head's arrival until the end, in milliseconds.
@@ -256,10 +258,16 @@ impl Entry {
             observed: None,
             summary: None,
             bytes: 0,
+            waited_ms: None,
             first_byte_ms: None,
             took_ms: 0.0,
             began,
         }
+    }
+
+    /// Notes that the statement waited for its turn.
+    pub fn waited(&mut self, time: std::time::Duration) {
+        self.waited_ms = Some(milliseconds(time));
     }
 
     /// Notes that the answer begins.
@@ -319,6 +327,7 @@ impl Entry {
             observed,
             summary,
             bytes,
+            waited_ms,
             first_byte_ms,
             took_ms,
             began: _,
@@ -367,6 +376,9 @@ impl Entry {
         line.field("rows", &self.rows_told())?;
         line.field("summary", &summary.as_ref().and_then(raw))?;
         line.field("bytes", bytes)?;
+        if waited_ms.is_some() {
+            line.field("waited_ms", waited_ms)?;
+        }
         line.field("first_byte_ms", first_byte_ms)?;
         line.field("took_ms", took_ms)?;
         if let Some(caller) = caller {

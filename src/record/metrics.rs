@@ -32,6 +32,10 @@ pub struct Metrics {
     pub tokens_missed: IntCounter,
     /// Of these, the ones that are known to be bad.
     pub tokens_bad: IntCounter,
+    /// Statements that hold a slot.
+    pub statements_running: IntGauge,
+    /// Statements that wait for one.
+    pub statements_waiting: IntGauge,
     /// Connections opened to ClickHouse.
     pub upstream_connections: IntCounter,
     keys_fetches: IntCounterVec,
@@ -85,6 +89,8 @@ impl Metrics {
             tokens_found: token_cache.with_label_values(&["hit"]),
             tokens_missed: token_cache.with_label_values(&["miss"]),
             tokens_bad: token_cache.with_label_values(&["bad"]),
+            statements_running: IntGauge::new("statements_running", "Statements that run and count for a limit of admission.")?,
+            statements_waiting: IntGauge::new("statements_waiting", "Statements that wait for their turn.")?,
             upstream_connections: IntCounter::new("upstream_connections_total", "Connections opened to ClickHouse.")?,
             keys_fetches: IntCounterVec::new(Opts::new("jwks_fetches_total", "Fetches of keys by provider and result."), &["provider", "result"])?,
             keys_last_success: GaugeVec::new(Opts::new("jwks_last_success_timestamp_seconds", "When the keys were last fetched."), &["provider"])?,
@@ -113,6 +119,8 @@ impl Metrics {
         registry.register(Box::new(self.connections.clone()))?;
         registry.register(Box::new(self.connections_refused.clone()))?;
         registry.register(Box::new(self.records_lost.clone()))?;
+        registry.register(Box::new(self.statements_running.clone()))?;
+        registry.register(Box::new(self.statements_waiting.clone()))?;
         registry.register(Box::new(self.upstream_connections.clone()))?;
         registry.register(Box::new(self.keys_fetches.clone()))?;
         registry.register(Box::new(self.keys_last_success.clone()))?;

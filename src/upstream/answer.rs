@@ -18,6 +18,7 @@ use tokio::time::Sleep;
 
 use super::Incomings;
 use super::node::{Connection, Failure, Node};
+use crate::admission::Slot;
 use crate::record::{RequestId, Told};
 use crate::refusal::{Reason, Refusal};
 
@@ -101,6 +102,14 @@ impl Answer {
         Ok(Self { response, node: Some(shown), query_id, ignored, summary })
     }
 
+    /// The same, with what is given back at its end.
+    pub(super) fn holding(mut self, slot: Option<Slot>) -> Self {
+        if let AnswerBody::Flowing(flowing) = self.response.body_mut() {
+            flowing.slot = slot;
+        }
+        self
+    }
+
     /// What ClickHouse answers to `/ping`.
     pub(super) fn pong() -> Self {
         Self::own(Bytes::from_static(b"Ok.\n"), "text/html; charset=UTF-8")
@@ -150,6 +159,8 @@ pub struct Flowing {
     expects_error: bool,
     /// What came behind the last piece that was given.
     behind: Option<Behind>,
+    /// Free when this is dropped: the last of the answer was taken, or its caller has left.
+    slot: Option<Slot>,
 }
 
 /// What ends an answer.
@@ -171,7 +182,7 @@ impl Flowing {
     fn new(incoming: Incoming, connection: Connection, node: Arc<Node>, code: Option<u16>, status: StatusCode) -> Self {
         let stall_timeout = node.stall_timeout;
         let expects_error = code.is_none() && !status.is_success();
-        Self { incoming, connection: Some((connection, node)), stall_timeout, stalled: None, code, expects_error, behind: None }
+        Self { incoming, connection: Some((connection, node)), stall_timeout, stalled: None, code, expects_error, behind: None, slot: None }
     }
 
     /// The next bytes. ClickHouse writes small chunks: what is there of them goes on as one, so that it costs one TLS record

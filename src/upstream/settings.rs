@@ -277,7 +277,7 @@ struct LogComment<'a> {
 
 #[derive(Serialize)]
 struct Request<'a> {
-    caller: String,
+    caller: &'a str,
     request_id: &'a str,
     rule: &'a str,
 }

@@ -16,6 +16,7 @@
 mod support;
 
 mod accounts;
+mod admission;
 mod attacks;
 mod attempts;
 mod bombs;

@@ -1,0 +1,296 @@
+//! What runs, what waits and what began lately, counted under one lock that nobody holds while waiting.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::queue::{Queue, Ticket};
+use super::rate::Rate;
+use super::{Bound, Scope};
+use crate::clock;
+use crate::record::Metrics;
+
+/// So many scopes are counted before those that count nothing any more are looked for.
+const FEW: usize = 1024;
+
+/// What is counted, of every config since the start.
+pub(super) struct State {
+    counts: Mutex<Counts>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Default)]
+struct Counts {
+    scopes: HashMap<Scope, Use>,
+    queue: Queue,
+    /// How many scopes there are when the next look is due.
+    look_at: usize,
+}
+
+#[derive(Default)]
+struct Use {
+    running: u32,
+    rate: Rate,
+}
+
+/// One statement that runs. Dropped, it makes room for the next.
+pub struct Slot {
+    state: Arc<State>,
+    scopes: Vec<Scope>,
+}
+
+/// What comes of asking for a slot.
+pub(super) enum Held {
+    Slot(Slot),
+    Turn(Turn),
+    /// Too many wait for what this bounds.
+    Full(Bound),
+}
+
+/// One that waits. Dropped, it waits no more.
+pub(super) struct Turn {
+    state: Arc<State>,
+    caller: Arc<str>,
+    number: u64,
+    bounds: Vec<Bound>,
+    comes: oneshot::Receiver<Slot>,
+}
+
+/// Where one stands that waits.
+pub(super) struct Place {
+    pub(super) number: usize,
+    /// What it waits for.
+    pub(super) bound: Bound,
+}
+
+impl Counts {
+    fn running(&self, scope: &Scope) -> u32 {
+        self.scopes.get(scope).map_or(0, |used| used.running)
+    }
+
+    /// What there is no room in, of these.
+    fn full<'a>(&self, bounds: &'a [Bound]) -> Option<&'a Bound> {
+        bounds.iter().find(|bound| self.running(&bound.scope) >= bound.most)
+    }
+
+    fn of(&mut self, scope: &Scope) -> &mut Use {
+        self.scopes.entry(scope.clone()).or_default()
+    }
+
+    fn take(&mut self, bounds: Vec<Bound>) -> Vec<Scope> {
+        let scopes: Vec<Scope> = bounds.into_iter().map(|bound| bound.scope).collect();
+        for scope in &scopes {
+            self.of(scope).running += 1;
+        }
+        scopes
+    }
+
+    fn give_back(&mut self, scopes: Vec<Scope>) {
+        for scope in scopes {
+            if let Entry::Occupied(mut used) = self.scopes.entry(scope) {
+                used.get_mut().running = used.get().running.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Those that wait and have room now, each with its slot's scopes.
+    fn next(&mut self) -> Option<(oneshot::Sender<Slot>, Vec<Scope>)> {
+        let Self { scopes, queue, .. } = self;
+        let running = |scope: &Scope| scopes.get(scope).map_or(0, |used| used.running);
+        let Ticket { bounds, give, .. } = queue.pop(|bounds| bounds.iter().all(|bound| running(&bound.scope) < bound.most))?;
+        Some((give, self.take(bounds)))
+    }
+
+    /// Forgets what counts nothing, now and then: callers come and go.
+    fn forget(&mut self, now: Instant) {
+        if self.scopes.len() > self.look_at.max(FEW) {
+            self.scopes.retain(|_, used| used.running > 0 || !used.rate.is_over(now));
+            self.look_at = 2 * self.scopes.len();
+        }
+    }
+}
+
+impl State {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { counts: Mutex::default(), metrics }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts one that begins for each of these, or tells which has to wait and for how long.
+    pub(super) fn count(&self, bounds: &[Bound], now: Instant) -> Result<(), (Bound, Duration)> {
+        if bounds.is_empty() {
+            return Ok(());
+        }
+        let mut counts = self.counts();
+        counts.forget(now);
+        let waits = bounds.iter().filter_map(|bound| Some((bound, counts.scopes.get(&bound.scope)?.rate.wait(bound.most, now)?)));
+        if let Some((bound, wait)) = waits.max_by_key(|(_, wait)| *wait) {
+            return Err((bound.clone(), wait));
+        }
+        for bound in bounds {
+            counts.of(&bound.scope).rate.count(bound.most, now);
+        }
+        Ok(())
+    }
+
+    /// A slot where there is room in all of these, else a turn where fewer than `most` wait.
+    pub(super) fn ask(self: &Arc<Self>, caller: &Arc<str>, bounds: Vec<Bound>, most: usize) -> Held {
+        let mut counts = self.counts();
+        counts.forget(clock::tick());
+        let full = counts.full(&bounds).cloned();
+        let full = match full {
+            None if !counts.queue.has(caller) => {
+                let scopes = counts.take(bounds);
+                drop(counts);
+                return Held::Slot(self.slot(scopes));
+            }
+            // Nothing but the caller's own that waits already.
+            None => bounds.first().cloned(),
+            Some(full) => Some(full),
+        };
+        if counts.queue.len() >= most
+            && let Some(full) = full
+        {
+            return Held::Full(full);
+        }
+        let (give, comes) = oneshot::channel();
+        let number = counts.queue.push(caller, bounds.clone(), give);
+        drop(counts);
+        self.metrics.statements_waiting.inc();
+        Held::Turn(Turn { state: Arc::clone(self), caller: Arc::clone(caller), number, bounds, comes })
+    }
+
+    fn slot(self: &Arc<Self>, scopes: Vec<Scope>) -> Slot {
+        self.metrics.statements_running.inc();
+        Slot { state: Arc::clone(self), scopes }
+    }
+
+    /// Hands out what is free now.
+    fn hand_out(self: &Arc<Self>) {
+        loop {
+            let Some((give, scopes)) = self.counts().next() else { return };
+            // Who left meanwhile drops it, which hands it out again.
+            drop(give.send(self.slot(scopes)));
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.state.metrics.statements_running.dec();
+        self.state.counts().give_back(std::mem::take(&mut self.scopes));
+        self.state.hand_out();
+    }
+}
+
+impl Turn {
+    /// The slot, when it comes; it always does, unless this is dropped.
+    pub(super) async fn comes(&mut self) -> Option<Slot> {
+        (&mut self.comes).await.ok()
+    }
+
+    /// Where it stands, and what it waits for.
+    pub(super) fn place(&self) -> Place {
+        let counts = self.state.counts();
+        let bound = counts.full(&self.bounds).or(self.bounds.first()).cloned().unwrap_or(Bound { scope: Scope::All, most: 0 });
+        Place { number: counts.queue.place(&self.caller, self.number).unwrap_or(1), bound }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.state.metrics.statements_waiting.dec();
+        let waited = self.state.counts().queue.remove(&self.caller, self.number);
+        if waited {
+            // What it stood before may have room.
+            self.state.hand_out();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+    use super::*;
+
+    fn bounds(callers: &[Arc<str>], caller: usize, rule: usize) -> Vec<Bound> {
+        let rule: Arc<str> = ["a", "b", "c"][rule].into();
+        [(Scope::Caller(Arc::clone(&callers[caller])), 2), (Scope::Rule(rule), 3), (Scope::All, 5)].map(|(scope, most)| Bound { scope, most }).into()
+    }
+
+    /// Whoever comes, waits and leaves in whatever order: no scope has more than its most, nobody waits who could go, and nothing
+    /// is left at the end.
+    #[test]
+    fn no_slot_is_given_twice_or_lost() {
+        let state = Arc::new(State::new(Arc::new(Metrics::new().unwrap())));
+        let callers = ["x", "y", "z", "w"].map(Arc::<str>::from);
+        let (mut slots, mut turns, mut refused) = (Vec::<Slot>::new(), Vec::<Turn>::new(), 0);
+        let mut seed = 1_u64;
+        let mut next = |most: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(seed >> 33).unwrap() % most
+        };
+        for _ in 0..20_000 {
+            match next(5) {
+                0..3 => {
+                    let caller = next(4);
+                    match state.ask(&callers[caller], bounds(&callers, caller, next(3)), 8) {
+                        Held::Slot(slot) => slots.push(slot),
+                        Held::Turn(turn) => turns.push(turn),
+                        Held::Full(_) => refused += 1,
+                    }
+                }
+                3 if !slots.is_empty() => drop(slots.swap_remove(next(slots.len()))),
+                _ if !turns.is_empty() => drop(turns.swap_remove(next(turns.len()))),
+                _ => {}
+            }
+            let mut waiting = Vec::new();
+            for mut turn in turns.drain(..) {
+                match turn.comes.try_recv() {
+                    Ok(slot) => slots.push(slot),
+                    Err(_) => waiting.push(turn),
+                }
+            }
+            turns = waiting;
+            let counts = state.counts();
+            for (scope, used) in &counts.scopes {
+                let held = slots.iter().filter(|slot| slot.scopes.contains(scope)).count();
+                assert_eq!(held, used.running as usize, "{scope:?}");
+            }
+            assert!(counts.scopes.iter().all(|(scope, used)| used.running
+                <= match scope {
+                    Scope::Caller(_) => 2,
+                    Scope::Rule(_) => 3,
+                    Scope::All | Scope::ActAs(_) | Scope::CallerOfRule(..) => 5,
+                }));
+            // The first of each caller's that waits.
+            for caller in &callers {
+                let first = turns.iter().filter(|turn| turn.caller == *caller).min_by_key(|turn| turn.number);
+                assert!(first.is_none_or(|turn| counts.full(&turn.bounds).is_some()), "{caller} waits and could go");
+            }
+            assert_eq!((counts.queue.len(), state.metrics.statements_waiting.get()), (turns.len(), turns.len() as i64));
+        }
+        assert!(refused > 100 && slots.len() > 1, "nothing was tried");
+        drop((slots, turns));
+        let counts = state.counts();
+        assert!(counts.scopes.values().all(|used| used.running == 0) && counts.queue.len() == 0);
+        assert_eq!((state.metrics.statements_running.get(), state.metrics.statements_waiting.get()), (0, 0));
+    }
+
+    #[test]
+    fn what_counts_nothing_is_forgotten() {
+        let state = Arc::new(State::new(Arc::new(Metrics::new().unwrap())));
+        let now = Instant::now();
+        for number in 0..10 * FEW {
+            let bound = Bound { scope: Scope::Caller(number.to_string().into()), most: 60 };
+            state.count(&[bound], now + Duration::from_secs(number as u64)).unwrap();
+        }
+        assert!(state.counts().scopes.len() <= FEW + 2, "{}", state.counts().scopes.len());
+    }
+}
