@@ -12,6 +12,7 @@ use crate::support::{
     scene::Scene,
     script::{Gate, Script},
     until,
+    wire::End,
 };
 
 const RUNNING: &str = "keyhouse_statements_running";
@@ -280,4 +281,63 @@ async fn what_runs_counts_on_through_a_reload() {
         tokio::time::timeout(Duration::from_secs(5), caller.through("last")).await.unwrap().unwrap();
     }
     scene.wait_metric(RUNNING, 0).await;
+}
+
+/// What the upstream does to the statement of this number.
+fn trouble(number: usize) -> Script {
+    match number % 8 {
+        0 => Script::exception(500, 241, "Memory limit exceeded"),
+        1 => Script::cuts_off("part"),
+        2 => Script::breaks_mid_stream("part"),
+        3 => Script::begin(200, &[]).reset(),
+        4 => Script::streams(300_000),
+        _ => Script::ok("1\n"),
+    }
+}
+
+/// Eight callers who ask at once, of whom some leave, in front of an upstream that fails in every way. INSERTs, because a read may be
+/// sent again.
+#[tokio::test]
+async fn under_load_and_faults_each_is_answered_once_recorded_once_and_sent_once() {
+    let scene = Scene::start(Script::ok("1\n"), |plan| limited(plan, "{concurrent: 2, queue: {length: 2, time: 2s}}")).await;
+    let number_of = |text: &str| text.split(['(', ')']).nth(1).and_then(|number| number.parse::<usize>().ok());
+    scene.recorder.answers_by(move |heard| trouble(number_of(&heard.text()).unwrap()));
+    let asks = async |caller: usize| {
+        let token = scene.token().subject(&format!("caller-{caller}")).groups(&["engineers"]).make();
+        let mut ended = [0; 4];
+        for round in 0..30 {
+            let number = caller * 100 + round;
+            let mut connection = Caller::plain(scene.house.http()).await;
+            connection.send(post("/", &token, &format!("INSERT INTO default.t VALUES ({number})"))).await;
+            if round % 7 == 6 {
+                // Leaves when the answer begins.
+                connection.answer_head().await;
+                ended[0] += 1;
+                continue;
+            }
+            let answer = connection.answer().await;
+            match answer.status {
+                429 => ended[1] += 1,
+                200 if answer.end == End::Whole => ended[2] += 1,
+                _ => ended[3] += 1,
+            }
+        }
+        ended
+    };
+    let ended = futures_util::future::join_all((0..8).map(asks)).await;
+    let [left, refused, whole, failed] = [0, 1, 2, 3].map(|kind| ended.iter().map(|of| of[kind]).sum::<usize>());
+    assert!(left > 0 && refused > 0 && whole > 0 && failed > 0, "{ended:?}");
+    scene.wait_metric(RUNNING, 0).await;
+    assert_eq!(scene.metric(WAITING).await, 0);
+    let records = scene.house.wait_records(240).await;
+    let of = |outcome: &str, reason: Option<&str>| {
+        records.iter().filter(|record| record["outcome"] == outcome && record["reason"].as_str() == reason).count()
+    };
+    assert_eq!((records.len(), scene.house.records().len()), (240, 240));
+    assert!(of("refused", Some("too-many-statements")) >= refused, "{records:?}");
+    let mut sent: Vec<_> = scene.recorder.requests().iter().map(|heard| number_of(&heard.text()).unwrap()).collect();
+    let count = sent.len();
+    sent.sort_unstable();
+    sent.dedup();
+    assert_eq!((sent.len(), count), (count, 240 - of("refused", Some("too-many-statements"))), "one was sent twice, or a refused one was sent");
 }
