@@ -1,7 +1,7 @@
 //! One request's whole way.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use http::header::HeaderName;
@@ -56,12 +56,12 @@ pub struct Snapshot {
 pub type Current = Arc<ArcSwap<Snapshot>>;
 
 /// The walk. Early returns are refusals; the last line is the only way to ClickHouse.
-async fn pass(snapshot: &Snapshot, audit: &Audit, arrived: Arrived, now: SystemTime, entry: &mut Entry) -> Result<Answer, Refusal> {
+async fn pass(snapshot: &Snapshot, audit: &Audit, running: i64, arrived: Arrived, now: SystemTime, entry: &mut Entry) -> Result<Answer, Refusal> {
     audit.check()?;
     match arrived.check()? {
         Asked::Ping => return snapshot.upstream.pong(),
         Asked::Metadata => return metadata(&snapshot.resource, arrived.head().uri.path()),
-        Asked::Statement => {}
+        Asked::Statement => not_too_many(running, &snapshot.limits)?,
     }
     let mut identified = snapshot.identities.identify(arrived, now).await?;
     entry.saw_caller(identified.caller());
@@ -82,6 +82,15 @@ async fn pass(snapshot: &Snapshot, audit: &Audit, arrived: Arrived, now: SystemT
     snapshot.admission.count(&permitted, clock::tick())?;
     let admitted = snapshot.admission.admit(permitted, |waited| entry.waited(waited)).await?;
     snapshot.upstream.forward(admitted, &entry.request_id).await
+}
+
+/// Keyhouse's own health comes before any statement: those that run are not harmed by one more. This one is among them.
+fn not_too_many(running: i64, limits: &Limits) -> Result<(), Refusal> {
+    if running <= i64::from(limits.requests) {
+        return Ok(());
+    }
+    let says = format!("Keyhouse has {} requests at once (limits.requests), which is all that it takes. Ask again in a second.", limits.requests);
+    Err(Refusal::new(Reason::Overloaded, says).retry_after(Duration::from_secs(1)))
 }
 
 fn metadata(resource: &Resource, path: &str) -> Result<Answer, Refusal> {
@@ -134,7 +143,7 @@ impl Handler for Gate {
         entry.generation = snapshot.generation;
         let mut recording = Recording::new(entry, Arc::clone(&self.audit), Arc::clone(&self.metrics));
         let entry = recording.entry();
-        let mut response = match pass(&snapshot, &self.audit, arrived, now, entry).await {
+        let mut response = match pass(&snapshot, &self.audit, self.metrics.requests_running.get(), arrived, now, entry).await {
             Ok(answer) => entry.saw_answer(answer),
             Err(refusal) => self.refuse(&refusal, &snapshot.resource, json, entry),
         };

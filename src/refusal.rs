@@ -75,6 +75,7 @@ reasons! {
     UnknownPath "unknown-path" NOT_FOUND BAD_ARGUMENTS "Only the path `/` carries statements, and without `public_url` there is nothing below `/.well-known/`.";
     MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED NOT_IMPLEMENTED "Only POST, GET and HEAD carry statements, the last two without a body.";
     RecordUnavailable "record-unavailable" SERVICE_UNAVAILABLE NO_RESOURCES "The record cannot be written and the config says `on_failure: refuse`.";
+    Overloaded "overloaded" SERVICE_UNAVAILABLE NO_RESOURCES "More requests run at once than `limits.requests`.";
     NoCredentials "no_credentials" UNAUTHORIZED AUTHENTICATION_FAILED "The request brings no token.";
     MultipleCredentials "multiple_credentials" BAD_REQUEST AUTHENTICATION_FAILED "The request brings more than one credential.";
     TokenInUrl "token_in_url" BAD_REQUEST AUTHENTICATION_FAILED "A token or password stands in the address, where logs keep it.";

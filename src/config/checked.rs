@@ -336,6 +336,7 @@ pub enum RecordTarget {
 #[allow(missing_docs, reason = "each is described in `written::Limits`, field by field")]
 pub struct Limits {
     pub connections: usize,
+    pub requests: u32,
     pub handshake_timeout: Duration,
     pub header_timeout: Duration,
     pub idle_timeout: Duration,
@@ -644,6 +645,7 @@ impl Checks<'_> {
     fn limits(&mut self, written: &written::Limits) -> Limits {
         let limits = Limits {
             connections: self.count("limits.connections", written.connections) as usize,
+            requests: self.count("limits.requests", written.requests),
             handshake_timeout: self.duration("limits.handshake_timeout", &written.handshake_timeout),
             header_timeout: self.duration("limits.header_timeout", &written.header_timeout),
             idle_timeout: self.duration("limits.idle_timeout", &written.idle_timeout),

@@ -622,6 +622,9 @@ impl Default for Queue {
 pub struct Limits {
     /// Connections at the same time, all listeners together.
     pub connections: u32,
+    /// Requests at the same time, all connections together; beyond, a statement is refused at once (503), so that those that run are not
+    /// harmed.
+    pub requests: u32,
     /// For the TLS handshake.
     pub handshake_timeout: String,
     /// For a request's head, from its first byte, and for the first head of a connection.
@@ -663,6 +666,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 4096,
+            requests: 4096,
             handshake_timeout: "10s".to_owned(),
             header_timeout: "10s".to_owned(),
             idle_timeout: "75s".to_owned(),

@@ -31,6 +31,7 @@ pub struct Recording {
 impl Recording {
     /// A record that will be written whatever happens.
     pub fn new(entry: Entry, audit: Arc<Audit>, metrics: Arc<Metrics>) -> Self {
+        metrics.requests_running.inc();
         Self { entry: Box::new(entry), open: true, audit, metrics }
     }
 
@@ -53,6 +54,7 @@ impl Recording {
 
 impl Drop for Recording {
     fn drop(&mut self) {
+        self.metrics.requests_running.dec();
         if self.open {
             self.entry.outcome = self.audit.outcome_of_dropped();
             drop(self.close());

@@ -32,6 +32,8 @@ pub struct Metrics {
     pub tokens_missed: IntCounter,
     /// Of these, the ones that are known to be bad.
     pub tokens_bad: IntCounter,
+    /// Requests whose record is open.
+    pub requests_running: IntGauge,
     /// Statements that hold a slot.
     pub statements_running: IntGauge,
     /// Statements that wait for one.
@@ -89,6 +91,7 @@ impl Metrics {
             tokens_found: token_cache.with_label_values(&["hit"]),
             tokens_missed: token_cache.with_label_values(&["miss"]),
             tokens_bad: token_cache.with_label_values(&["bad"]),
+            requests_running: IntGauge::new("requests_running", "Requests that have not ended.")?,
             statements_running: IntGauge::new("statements_running", "Statements that run and count for a limit of admission.")?,
             statements_waiting: IntGauge::new("statements_waiting", "Statements that wait for their turn.")?,
             upstream_connections: IntCounter::new("upstream_connections_total", "Connections opened to ClickHouse.")?,
@@ -119,6 +122,7 @@ impl Metrics {
         registry.register(Box::new(self.connections.clone()))?;
         registry.register(Box::new(self.connections_refused.clone()))?;
         registry.register(Box::new(self.records_lost.clone()))?;
+        registry.register(Box::new(self.requests_running.clone()))?;
         registry.register(Box::new(self.statements_running.clone()))?;
         registry.register(Box::new(self.statements_waiting.clone()))?;
         registry.register(Box::new(self.upstream_connections.clone()))?;

@@ -7,7 +7,7 @@ use http_body_util::Full;
 use hyper::Request;
 
 use crate::support::{
-    client::{Caller, H2, ask, post, whole},
+    client::{Caller, H2, ask, get, post, send_plain, whole},
     house::Plan,
     scene::Scene,
     script::{Gate, Script},
@@ -340,4 +340,28 @@ async fn under_load_and_faults_each_is_answered_once_recorded_once_and_sent_once
     sent.sort_unstable();
     sent.dedup();
     assert_eq!((sent.len(), count), (count, 240 - of("refused", Some("too-many-statements"))), "one was sent twice, or a refused one was sent");
+}
+
+#[tokio::test]
+async fn what_is_too_much_for_keyhouse_is_shed_at_once_and_harms_nothing_that_runs() {
+    let gate = Gate::default();
+    let scene = Scene::start(held(&gate), |plan| plan.section("limits", "{requests: 2}")).await;
+    let mut running = [sends(&scene, &scene.alice, 1).await, sends(&scene, &scene.bob, 2).await];
+    for caller in &mut running {
+        caller.through("first").await.unwrap();
+    }
+    for credential in [scene.alice.as_str(), "none"] {
+        let refused = ask(&scene.house, credential, &numbered(3)).await;
+        let record = scene.refused(&refused, 503, "overloaded").await;
+        assert_eq!((refused.header("retry-after"), &record["caller"]), (Some("1"), &serde_json::Value::Null));
+    }
+    assert_eq!(send_plain(scene.house.http(), get("/ping", &[])).await.text(), "Ok.\n");
+    for caller in &mut running {
+        gate.notify_one();
+        caller.through("last\n\r\n0\r\n\r\n").await.unwrap();
+    }
+    scene.wait_metric("keyhouse_requests_running", 0).await;
+    scene.recorder.answers(Script::ok("1\n"));
+    assert_eq!(ask(&scene.house, &scene.alice, &numbered(4)).await.status, 200);
+    assert_eq!(heard(&scene).len(), 3);
 }
