@@ -16,7 +16,7 @@ use crate::config::{Config, Queue, Share, Shares};
 use crate::policy::Permitted;
 use crate::record::Metrics;
 use crate::refusal::{Reason, Refusal};
-use slots::{Held, Place, State};
+use slots::{Held, Place, State, Turn};
 
 /// What is counted apart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -121,16 +121,21 @@ impl Admission {
         if bounds.is_empty() {
             return Ok(Admitted { permitted, slot: None });
         }
-        let mut turn = match self.state.ask(permitted.understood().caller().key(), bounds, self.queue.length) {
-            Held::Slot(slot) => return Ok(Admitted { permitted, slot: Some(slot) }),
-            Held::Turn(turn) => turn,
+        let slot = match self.state.ask(permitted.understood().caller().key(), bounds, self.queue.length) {
+            Held::Slot(slot) => slot,
+            // Boxed, because few wait: every request would carry its room.
+            Held::Turn(turn) => Box::pin(self.wait(turn, waited)).await?,
             Held::Full(bound) => return Err(self.refusal(&bound, None)),
         };
+        Ok(Admitted { permitted, slot: Some(slot) })
+    }
+
+    async fn wait(&self, mut turn: Turn, waited: impl FnOnce(Duration)) -> Result<Slot, Refusal> {
         let began = clock::tick();
         let came = tokio::time::timeout(self.queue.time, turn.comes()).await;
         waited(clock::tick().duration_since(began));
         match came {
-            Ok(Some(slot)) => Ok(Admitted { permitted, slot: Some(slot) }),
+            Ok(Some(slot)) => Ok(slot),
             Ok(None) | Err(_) => {
                 let Place { number, bound } = turn.place();
                 Err(self.refusal(&bound, Some(number)))

@@ -80,11 +80,7 @@ impl Upstream {
     /// 502 and 504 where there is none, 400, 408 and 413 where the data breaks off, always before a byte of an answer has
     /// gone out.
     pub async fn forward(&self, admitted: Admitted, id: &RequestId) -> Result<Answer, Refusal> {
-        let (permitted, slot) = admitted.into_parts();
-        Ok(self.ask_for(permitted, id).await?.holding(slot))
-    }
-
-    async fn ask_for(&self, mut permitted: Permitted, id: &RequestId) -> Result<Answer, Refusal> {
+        let (mut permitted, slot) = admitted.into_parts();
         let data = match permitted.take_data() {
             Some(data) => Some(Box::new(data.begins().await?)),
             None => None,
@@ -92,7 +88,7 @@ impl Upstream {
         let (user, cluster) = self.destination(permitted.permit().act_as())?;
         let asked = Asked { permitted: &permitted, id, user };
         let mut first = match self.attempt(&asked, data, cluster.connect(false).await?).await? {
-            Ok(answer) => return Ok(answer),
+            Ok(answer) => return Ok(answer.holding(slot)),
             Err(failed) => failed,
         };
         let data = first.failure.data.take();
@@ -102,7 +98,7 @@ impl Upstream {
             Repeat::OnTheNext => first.node.reconnect(first.connection).await.map(|next| (Arc::clone(&first.node), next)).map_err(unreachable)?,
             Repeat::No => return Err(first.refusal()),
         };
-        self.attempt(&asked, data, again).await?.map_err(Failed::refusal)
+        self.attempt(&asked, data, again).await?.map(|answer| answer.holding(slot)).map_err(Failed::refusal)
     }
 
     /// One try: what it refuses is refused, what it fails at may be tried again.
