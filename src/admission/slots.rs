@@ -24,7 +24,7 @@ pub(super) struct State {
 
 #[derive(Default)]
 struct Counts {
-    scopes: HashMap<Scope, Use>,
+    scopes: Scopes,
     queue: Queue,
     /// How many scopes there are when the next look is due.
     look_at: usize,
@@ -35,6 +35,10 @@ struct Use {
     running: u32,
     rate: Rate,
 }
+
+/// What is counted of each scope.
+#[derive(Default)]
+struct Scopes(HashMap<Scope, Use>);
 
 /// One statement that runs. Dropped, it makes room for the next.
 pub struct Slot {
@@ -66,18 +70,14 @@ pub(super) struct Place {
     pub(super) bound: Bound,
 }
 
-impl Counts {
-    fn running(&self, scope: &Scope) -> u32 {
-        self.scopes.get(scope).map_or(0, |used| used.running)
-    }
-
+impl Scopes {
     /// What there is no room in, of these.
     fn full<'a>(&self, bounds: &'a [Bound]) -> Option<&'a Bound> {
-        bounds.iter().find(|bound| self.running(&bound.scope) >= bound.most)
+        bounds.iter().find(|bound| self.0.get(&bound.scope).is_some_and(|used| used.running >= bound.most))
     }
 
     fn of(&mut self, scope: &Scope) -> &mut Use {
-        self.scopes.entry(scope.clone()).or_default()
+        self.0.entry(scope.clone()).or_default()
     }
 
     fn take(&mut self, bounds: Vec<Bound>) -> Vec<Scope> {
@@ -90,25 +90,27 @@ impl Counts {
 
     fn give_back(&mut self, scopes: Vec<Scope>) {
         for scope in scopes {
-            if let Entry::Occupied(mut used) = self.scopes.entry(scope) {
+            if let Entry::Occupied(mut used) = self.0.entry(scope) {
                 used.get_mut().running = used.get().running.saturating_sub(1);
             }
         }
     }
+}
 
-    /// Those that wait and have room now, each with its slot's scopes.
+impl Counts {
+    /// The next that waits and has room now, with its slot's scopes.
     fn next(&mut self) -> Option<(oneshot::Sender<Slot>, Vec<Scope>)> {
         let Self { scopes, queue, .. } = self;
-        let running = |scope: &Scope| scopes.get(scope).map_or(0, |used| used.running);
-        let Ticket { bounds, give, .. } = queue.pop(|bounds| bounds.iter().all(|bound| running(&bound.scope) < bound.most))?;
-        Some((give, self.take(bounds)))
+        let Ticket { bounds, give, .. } = queue.pop(|bounds| scopes.full(bounds).is_none())?;
+        Some((give, scopes.take(bounds)))
     }
 
     /// Forgets what counts nothing, now and then: callers come and go.
     fn forget(&mut self, now: Instant) {
-        if self.scopes.len() > self.look_at.max(FEW) {
-            self.scopes.retain(|_, used| used.running > 0 || !used.rate.is_over(now));
-            self.look_at = 2 * self.scopes.len();
+        let scopes = &mut self.scopes.0;
+        if scopes.len() > self.look_at.max(FEW) {
+            scopes.retain(|_, used| used.running > 0 || !used.rate.is_over(now));
+            self.look_at = 2 * scopes.len();
         }
     }
 }
@@ -129,12 +131,12 @@ impl State {
         }
         let mut counts = self.counts();
         counts.forget(now);
-        let waits = bounds.iter().filter_map(|bound| Some((bound, counts.scopes.get(&bound.scope)?.rate.wait(bound.most, now)?)));
+        let waits = bounds.iter().filter_map(|bound| Some((bound, counts.scopes.0.get(&bound.scope)?.rate.wait(bound.most, now)?)));
         if let Some((bound, wait)) = waits.max_by_key(|(_, wait)| *wait) {
             return Err((bound.clone(), wait));
         }
         for bound in bounds {
-            counts.of(&bound.scope).rate.count(bound.most, now);
+            counts.scopes.of(&bound.scope).rate.count(bound.most, now);
         }
         Ok(())
     }
@@ -143,10 +145,10 @@ impl State {
     pub(super) fn ask(self: &Arc<Self>, caller: &Arc<str>, bounds: Vec<Bound>, most: usize) -> Held {
         let mut counts = self.counts();
         counts.forget(clock::tick());
-        let full = counts.full(&bounds).cloned();
+        let full = counts.scopes.full(&bounds).cloned();
         let full = match full {
             None if !counts.queue.has(caller) => {
-                let scopes = counts.take(bounds);
+                let scopes = counts.scopes.take(bounds);
                 drop(counts);
                 return Held::Slot(self.slot(scopes));
             }
@@ -184,7 +186,7 @@ impl State {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.state.metrics.statements_running.dec();
-        self.state.counts().give_back(std::mem::take(&mut self.scopes));
+        self.state.counts().scopes.give_back(std::mem::take(&mut self.scopes));
         self.state.hand_out();
     }
 }
@@ -198,7 +200,7 @@ impl Turn {
     /// Where it stands, and what it waits for.
     pub(super) fn place(&self) -> Place {
         let counts = self.state.counts();
-        let bound = counts.full(&self.bounds).or(self.bounds.first()).cloned().unwrap_or(Bound { scope: Scope::All, most: 0 });
+        let bound = counts.scopes.full(&self.bounds).or(self.bounds.first()).cloned().unwrap_or(Bound { scope: Scope::All, most: 0 });
         Place { number: counts.queue.place(&self.caller, self.number).unwrap_or(1), bound }
     }
 }
@@ -259,11 +261,11 @@ mod tests {
             }
             turns = waiting;
             let counts = state.counts();
-            for (scope, used) in &counts.scopes {
+            for (scope, used) in &counts.scopes.0 {
                 let held = slots.iter().filter(|slot| slot.scopes.contains(scope)).count();
                 assert_eq!(held, used.running as usize, "{scope:?}");
             }
-            assert!(counts.scopes.iter().all(|(scope, used)| used.running
+            assert!(counts.scopes.0.iter().all(|(scope, used)| used.running
                 <= match scope {
                     Scope::Caller(_) => 2,
                     Scope::Rule(_) => 3,
@@ -272,14 +274,14 @@ mod tests {
             // The first of each caller's that waits.
             for caller in &callers {
                 let first = turns.iter().filter(|turn| turn.caller == *caller).min_by_key(|turn| turn.number);
-                assert!(first.is_none_or(|turn| counts.full(&turn.bounds).is_some()), "{caller} waits and could go");
+                assert!(first.is_none_or(|turn| counts.scopes.full(&turn.bounds).is_some()), "{caller} waits and could go");
             }
             assert_eq!((counts.queue.len(), state.metrics.statements_waiting.get()), (turns.len(), turns.len() as i64));
         }
         assert!(refused > 100 && slots.len() > 1, "nothing was tried");
         drop((slots, turns));
         let counts = state.counts();
-        assert!(counts.scopes.values().all(|used| used.running == 0) && counts.queue.len() == 0);
+        assert!(counts.scopes.0.values().all(|used| used.running == 0) && counts.queue.len() == 0);
         assert_eq!((state.metrics.statements_running.get(), state.metrics.statements_waiting.get()), (0, 0));
     }
 
@@ -291,6 +293,6 @@ mod tests {
             let bound = Bound { scope: Scope::Caller(number.to_string().into()), most: 60 };
             state.count(&[bound], now + Duration::from_secs(number as u64)).unwrap();
         }
-        assert!(state.counts().scopes.len() <= FEW + 2, "{}", state.counts().scopes.len());
+        assert!(state.counts().scopes.0.len() <= FEW + 2, "{}", state.counts().scopes.0.len());
     }
 }
