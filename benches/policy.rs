@@ -3,9 +3,11 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "criterion makes the functions, and a bench fails by panicking")]
 
+#[path = "support/house.rs"]
+mod house;
+
 use std::{
     collections::BTreeMap,
-    fs,
     hint::black_box,
     net::{IpAddr, Ipv4Addr},
     time::SystemTime,
@@ -17,27 +19,13 @@ use keyhouse::{
     config::checked,
     identity::Caller,
     policy::{self, Asking, Choice},
-    start::{self, Prepared},
+    start::Prepared,
     trial::{Asked, Asker, Trial},
 };
 use serde_json::{Map, json};
 
-const CONFIG: &str = "
-listen: [{address: 127.0.0.1:0}]
-identity_providers:
-  corp: {issuer: 'https://login.example.com', audiences: [clickhouse]}
-clickhouse:
-  clusters: {main: {nodes: ['http://127.0.0.1:8123']}}
-  users: {analyst: {cluster: main, user: analyst, password: {file: password}}}
-policies: policies/
-";
-
 /// Rules of which each is meant for a group, or every tenth for a claim's value.
 fn prepare(count: usize) -> Prepared {
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("policies")).unwrap();
-    fs::write(folder.path().join("password"), "secret").unwrap();
-    fs::write(folder.path().join("keyhouse.yaml"), CONFIG).unwrap();
     let rule = |number: usize| {
         let whom = if number % 10 == 9 { format!("claims: {{tenant: t{number}}}") } else { format!("groups: [g{number}]") };
         format!(
@@ -45,8 +33,7 @@ fn prepare(count: usize) -> Prepared {
         )
     };
     let rules: String = (0..count).map(rule).collect();
-    fs::write(folder.path().join("policies/rules.yaml"), format!("rules:\n{rules}")).unwrap();
-    start::prepare(&folder.path().join("keyhouse.yaml")).unwrap_or_else(|problems| panic!("{problems}"))
+    house::prepare(&format!("rules:\n{rules}"))
 }
 
 fn caller(groups: Vec<String>, tenant: &str) -> Caller {

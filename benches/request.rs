@@ -8,9 +8,11 @@
     reason = "criterion makes the functions, and a bench fails by panicking"
 )]
 
+#[path = "support/house.rs"]
+mod house;
+
 use std::{
     collections::BTreeMap,
-    fs,
     hint::black_box,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
@@ -18,26 +20,17 @@ use std::{
 };
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use house::prepare;
 use http::{HeaderValue, Method, StatusCode, Version};
 use keyhouse::{
     config::checked,
     identity::Caller,
-    policy::{self, Asking, Permitted},
+    policy::Permitted,
     record::{CallerLine, Entry, Outcome, ReachLine, Rendered},
-    start::{self, Prepared},
+    start::Prepared,
     trial::{Asked, Asker, Trial},
 };
 use serde_json::{Map, json};
-
-const CONFIG: &str = "
-listen: [{address: 127.0.0.1:0}]
-identity_providers:
-  corp: {issuer: 'https://login.example.com', audiences: [clickhouse]}
-clickhouse:
-  clusters: {main: {nodes: ['http://127.0.0.1:8123']}}
-  users: {analyst: {cluster: main, user: analyst, password: {file: password}}}
-policies: policies/
-";
 
 const RULES: &str = "
 rules:
@@ -47,15 +40,6 @@ rules:
     allow: [{tables: ['sales.*']}]
     settings: {pin: {max_threads: 4}, cap: {max_execution_time: 60, max_result_rows: 100000}}
 ";
-
-fn prepare() -> Prepared {
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("policies")).unwrap();
-    fs::write(folder.path().join("password"), "secret").unwrap();
-    fs::write(folder.path().join("keyhouse.yaml"), CONFIG).unwrap();
-    fs::write(folder.path().join("policies/rules.yaml"), RULES).unwrap();
-    start::prepare(&folder.path().join("keyhouse.yaml")).unwrap_or_else(|problems| panic!("{problems}"))
-}
 
 fn caller() -> Caller {
     let (name, groups) = ("alice".to_owned(), vec!["analysts".to_owned()]);
@@ -67,13 +51,11 @@ fn permitted(prepared: &Prepared, parameters: &str, sql: &str) -> Permitted {
     let trial = Trial { rules: prepared.rules(), limits: &limits };
     let asked = Asked::statement(&Method::POST, parameters, &BTreeMap::new(), sql).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let understood = runtime.block_on(trial.understand(&asker, asked)).unwrap_or_else(|(_, refusal)| panic!("{}", refusal.says())).1;
-    let asking = Asking { caller: &asker.caller, from: asker.from, now: asker.at, rule: None };
-    policy::decide(prepared.rules().choose(&asking), understood).unwrap_or_else(|denied| panic!("{}", denied.refusal.says()))
+    runtime.block_on(trial.judge(&asker, asked)).result.unwrap_or_else(|refusal| panic!("{}", refusal.says()))
 }
 
 fn outgoing(criterion: &mut Criterion) {
-    let prepared = prepare();
+    let prepared = prepare(RULES);
     let mut group = criterion.benchmark_group("outgoing");
     for (what, parameters, sql) in [
         ("a constant", "", "SELECT 1"),
