@@ -45,10 +45,6 @@ async fn limited(limits: &str) -> Scene {
     Scene::start(Script::ok("1\n"), |plan| plan.section("limits", limits)).await
 }
 
-fn held(gate: &Gate) -> Script {
-    Script::begin(200, &[]).chunk("first\n").hold(gate).chunk("last\n").end()
-}
-
 fn only(version: &'static SupportedProtocolVersion) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(Certificates::shared().authority.as_bytes()).unwrap()).unwrap();
@@ -137,7 +133,7 @@ async fn an_idle_connection_ends_after_its_time_and_a_working_one_does_not() {
     let scene = limited("{idle_timeout: 1s}").await;
     let gate = Gate::default();
     let mut working = Caller::plain(scene.house.http()).await;
-    scene.recorder.answers(held(&gate));
+    scene.recorder.answers(Script::held(&gate));
     working.send(post("/", &scene.alice, SQL)).await;
     working.through("first").await.unwrap();
     scene.recorder.answers(Script::ok("1\n"));
@@ -289,7 +285,7 @@ async fn streams_beyond_the_limit_wait_for_their_turn() {
     let h2 = H2::tls(scene.house.https()).await;
     h2.ask(&scene.alice, SQL).await;
     let gate = Gate::default();
-    scene.recorder.answers(held(&gate));
+    scene.recorder.answers(Script::held(&gate));
     let three = async {
         tokio::join!(h2.ask(&scene.alice, SQL), h2.ask(&scene.alice, SQL), h2.ask(&scene.alice, SQL));
     };
@@ -311,7 +307,7 @@ async fn an_idle_http2_connection_ends_after_its_time_whatever_comes_but_request
     let scene = limited("{idle_timeout: 1s}").await;
     let gate = Gate::default();
     let working = H2::tls(scene.house.https()).await;
-    scene.recorder.answers(held(&gate));
+    scene.recorder.answers(Script::held(&gate));
     let request = Request::post("https://localhost/").header("authorization", format!("Bearer {}", scene.alice));
     let running = working.send(request.body(Full::from(SQL)).unwrap()).await.unwrap();
     scene.recorder.answers(Script::ok("1\n"));
@@ -457,7 +453,7 @@ async fn a_request_cannot_hide_in_another_ones_body() {
 #[tokio::test]
 async fn a_running_answer_is_finished_when_the_house_is_told_to_stop() {
     let gate = Gate::default();
-    let scene = Scene::start(held(&gate), |plan| plan).await;
+    let scene = Scene::start(Script::held(&gate), |plan| plan).await;
     let mut running = Caller::tls(scene.house.https()).await;
     running.send(post("/", &scene.alice, SQL)).await;
     running.through("first").await.unwrap();

@@ -54,6 +54,11 @@ impl Script {
         Self(vec![Step::Stall])
     }
 
+    /// Half of an answer, and the rest when the gate opens.
+    pub fn held(gate: &Gate) -> Self {
+        Self::begin(200, &[]).chunk("first\n").hold(gate).chunk("last\n").end()
+    }
+
     /// Part of an answer, then silence.
     pub fn stalls_after(part: impl AsRef<[u8]>) -> Self {
         Self::begin(200, &[]).chunk(part).step(Step::Stall)
