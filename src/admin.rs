@@ -17,6 +17,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::answers::Purge;
 use crate::digest::sha256;
 use crate::gate::Current;
 use crate::record::Metrics;
@@ -78,12 +79,11 @@ impl Admin {
 
     async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         let (method, path) = (request.method(), request.uri().path());
-        if path == "/-/reload" {
-            return if method == Method::POST {
-                self.reload(request).await
-            } else {
-                text(StatusCode::METHOD_NOT_ALLOWED, "text/plain", b"POST only\n".to_vec())
-            };
+        match (path, method == Method::POST) {
+            ("/-/reload", true) => return self.reload(request).await,
+            ("/-/purge", true) => return self.purge(request),
+            ("/-/reload" | "/-/purge", false) => return text(StatusCode::METHOD_NOT_ALLOWED, "text/plain", b"POST only\n".to_vec()),
+            _ => {}
         }
         if ![Method::GET, Method::HEAD].contains(method) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "text/plain", b"GET only\n".to_vec());
@@ -95,17 +95,48 @@ impl Admin {
                 Ok(metrics) => text(StatusCode::OK, "text/plain; version=0.0.4", metrics),
                 Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", format!("{error}\n").into_bytes()),
             },
-            _ => text(StatusCode::NOT_FOUND, "text/plain", b"/-/healthy, /-/ready, /-/reload or /metrics\n".to_vec()),
+            _ => text(StatusCode::NOT_FOUND, "text/plain", b"/-/healthy, /-/ready, /-/reload, /-/purge or /metrics\n".to_vec()),
         }
+    }
+
+    /// Lets go of kept answers for whoever brings the token.
+    fn purge(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if !self.may_change(request) {
+            return no_token();
+        }
+        let query = request.uri().query().unwrap_or_default();
+        let decoded = |value: &str| percent_encoding::percent_decode_str(value).decode_utf8().map(|text| text.into_owned()).unwrap_or_default();
+        let (what, value) = query.split_once('=').map_or((query, String::new()), |(what, value)| (what, decoded(value)));
+        let what = match what {
+            "" => Purge::All,
+            "rule" => Purge::Rule(&value),
+            "caller" => Purge::Caller(&value),
+            "table" => Purge::Table(&value),
+            _ => {
+                return text(
+                    StatusCode::BAD_REQUEST,
+                    "text/plain",
+                    b"one of rule=NAME, caller=PROVIDER/SUBJECT, table=DATABASE.TABLE, or nothing for all\n".to_vec(),
+                );
+            }
+        };
+        match self.current.load().answers.purge(what) {
+            Ok(count) => text(StatusCode::OK, "text/plain", format!("let go of {count} kept answer(s)\n").into_bytes()),
+            Err(says) => text(StatusCode::BAD_REQUEST, "text/plain", format!("{says}\n").into_bytes()),
+        }
+    }
+
+    /// Whether this brings the token of the config that runs.
+    fn may_change(&self, request: &Request<Incoming>) -> bool {
+        let brought = request.headers().get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        let known = self.current.load().admin_token.as_ref().map(|token| sha256(token.expose().as_bytes()));
+        known.zip(brought).is_some_and(|(known, brought)| constant_time::verify_slices_are_equal(&known, &sha256(brought)).is_ok())
     }
 
     /// Reloads for whoever brings the token of the config that runs, and says what came of it.
     async fn reload(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        let brought = request.headers().get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-        let known = self.current.load().admin_token.as_ref().map(|token| sha256(token.expose().as_bytes()));
-        let fits = known.zip(brought).is_some_and(|(known, brought)| constant_time::verify_slices_are_equal(&known, &sha256(brought)).is_ok());
-        if !fits {
-            return text(StatusCode::FORBIDDEN, "text/plain", b"bring the config's admin.token as `Authorization: Bearer <token>`\n".to_vec());
+        if !self.may_change(request) {
+            return no_token();
         }
         let (ask, answer) = oneshot::channel();
         let asked = self.reloads.send(ask).await.is_ok();
@@ -140,6 +171,10 @@ impl Admin {
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         text(status, "application/json", format!("{body}\n").into_bytes())
     }
+}
+
+fn no_token() -> Response<Full<Bytes>> {
+    text(StatusCode::FORBIDDEN, "text/plain", b"bring the config's admin.token as `Authorization: Bearer <token>`\n".to_vec())
 }
 
 fn text(status: StatusCode, kind: &'static str, body: Vec<u8>) -> Response<Full<Bytes>> {

@@ -7,7 +7,7 @@
 //! A line with `#` is a comment. Behind `# other versions` stand names that 26.9 does not tell: of older versions and other
 //! builds, and what the parser makes of syntax.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 /// A class and the text of its list.
@@ -73,6 +73,10 @@ static FUNCTIONS: LazyLock<HashMap<String, &str>> = LazyLock::new(|| {
     let lists = OTHER_FUNCTIONS.into_iter().chain(BASE_FUNCTIONS);
     lists.flat_map(|(class, list)| names(list).map(move |name| (name.to_lowercase(), class))).collect()
 });
+
+/// In lowercase.
+static NONDETERMINISTIC: LazyLock<HashSet<String>> =
+    LazyLock::new(|| names(include_str!("catalog/functions/nondeterministic.txt")).map(str::to_lowercase).collect());
 
 static TABLE_FUNCTIONS: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
     let lists = OTHER_TABLE_FUNCTIONS.into_iter().chain([BASE_TABLE_FUNCTIONS]);
@@ -164,6 +168,11 @@ pub fn is_base_function(name: &str) -> bool {
     function_class(name).is_some_and(|class| BASE_FUNCTIONS.iter().any(|(base, _)| *base == class))
 }
 
+/// Whether the function is known to give the same for the same arguments, whoever asks and whenever.
+pub fn is_deterministic(name: &str) -> bool {
+    is_base_function(name) && !NONDETERMINISTIC.contains(&name.to_lowercase())
+}
+
 /// Classes of functions that are not the base.
 pub fn function_classes() -> Vec<&'static str> {
     OTHER_FUNCTIONS.into_iter().map(|(class, _)| class).collect()
@@ -249,6 +258,16 @@ mod tests {
         }
         for name in ["Native", "native", "JSONEachRow", "TSV", "RowBinaryWithNamesAndTypes"] {
             assert_eq!((output_format(name), input_format(name)), (Some(Format::Base), Some(Format::Base)), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_may_answer_otherwise_the_next_time_is_known() {
+        for call in ["count", "sumIf", "toDate", "plus", "lagInFrame"] {
+            assert!(is_deterministic(call), "{call}");
+        }
+        for call in ["now", "NOW64", "rand", "currentUser", "version", "dictGet", "getSetting", "a_new_one"] {
+            assert!(!is_deterministic(call), "{call}");
         }
     }
 

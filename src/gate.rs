@@ -1,21 +1,22 @@
 //! One request's whole way.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use http::header::HeaderName;
 use http::{HeaderValue, Method, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use tokio::task::JoinSet;
 
 use crate::admission::Admission;
+use crate::answers::{Answers, Body, Found, Given, Joining, Lead};
 use crate::clock;
 use crate::config::{Limits, Secret, StatementForm};
 use crate::identity::{Caller, Identities, Resource};
 use crate::listen::{Arrived, Asked, Handler};
-use crate::policy::{self, Asking, Permit, Rules};
-use crate::record::{Audit, Entry, Metrics, Outcome, Recorded, Recording};
+use crate::policy::{self, Asking, Permit, Permitted, Rules};
+use crate::record::{Audit, Entry, Metrics, Outcome, Recorded, Recording, RequestId};
 use crate::refusal::{Reason, Refusal, wants_json};
 use crate::statement::{self, Kept, Opinion, Reader, Seen, Understood};
 use crate::upstream::{Answer, AnswerBody, Upstream};
@@ -36,6 +37,8 @@ pub struct Snapshot {
     pub rules: Rules,
     /// Statements that were understood before.
     pub statements: Kept,
+    /// Answers that are given again.
+    pub answers: Answers,
     /// How many statements run and begin.
     pub admission: Admission,
     /// The way to ClickHouse.
@@ -56,11 +59,11 @@ pub struct Snapshot {
 pub type Current = Arc<ArcSwap<Snapshot>>;
 
 /// The walk. Early returns are refusals; the last line is the only way to ClickHouse.
-async fn pass(snapshot: &Snapshot, audit: &Audit, running: i64, arrived: Arrived, now: SystemTime, entry: &mut Entry) -> Result<Answer, Refusal> {
+async fn pass(snapshot: &Arc<Snapshot>, audit: &Audit, running: i64, arrived: Arrived, now: SystemTime, entry: &mut Entry) -> Result<Given, Refusal> {
     audit.check()?;
     match arrived.check()? {
-        Asked::Ping => return snapshot.upstream.pong(),
-        Asked::Metadata => return metadata(&snapshot.resource, arrived.head().uri.path()),
+        Asked::Ping => return snapshot.upstream.pong().map(Given::from),
+        Asked::Metadata => return metadata(&snapshot.resource, arrived.head().uri.path()).map(Given::from),
         Asked::Statement => not_too_many(running, &snapshot.limits)?,
     }
     let mut identified = snapshot.identities.identify(arrived, now).await?;
@@ -80,8 +83,47 @@ async fn pass(snapshot: &Snapshot, audit: &Audit, running: i64, arrived: Arrived
     })?;
     entry.saw_permit(permitted.permit());
     snapshot.admission.count(&permitted, clock::tick())?;
-    let admitted = snapshot.admission.admit(permitted, |waited| entry.waited(waited)).await?;
-    snapshot.upstream.forward(admitted, &entry.request_id).await
+    let id = entry.request_id;
+    // What is kept needs no slot. The rest of the ways are boxed, because only rules that keep answers go them.
+    match snapshot.answers.find(permitted, id, clock::tick()) {
+        Found::Nothing(permitted, passing) => {
+            ask(snapshot, permitted, &id, |waited| entry.waited(waited)).await.map(|answer| passing.answered(answer))
+        }
+        Found::Kept(given) => Ok(*given),
+        Found::Leads(lead) => Box::pin(ask_for_all(snapshot, *lead, entry)).await,
+        Found::Joins(joining) => Box::pin(join(snapshot, *joining, entry)).await,
+    }
+}
+
+/// Its turn, and the only way to ClickHouse.
+async fn ask(snapshot: &Snapshot, permitted: Permitted, id: &RequestId, waited: impl FnOnce(Duration)) -> Result<Answer, Refusal> {
+    let admitted = snapshot.admission.admit(permitted, waited).await?;
+    snapshot.upstream.forward(admitted, id).await
+}
+
+/// The same for all who ask it meanwhile.
+async fn ask_for_all(snapshot: &Arc<Snapshot>, lead: Lead, entry: &mut Entry) -> Result<Given, Refusal> {
+    let (snapshot, id, waited) = (Arc::clone(snapshot), entry.request_id, Arc::new(OnceLock::new()));
+    let tells = Arc::clone(&waited);
+    let given = lead
+        .asks(id, |permitted| async move {
+            // It waits once at most.
+            ask(&snapshot, permitted, &id, |time| tells.set(time).unwrap_or_default()).await
+        })
+        .await;
+    if let Some(time) = waited.get() {
+        entry.waited(*time);
+    }
+    given
+}
+
+/// What another asks, or the same asked alone where that fails.
+async fn join(snapshot: &Snapshot, joining: Joining, entry: &mut Entry) -> Result<Given, Refusal> {
+    let id = entry.request_id;
+    match joining.joins().await {
+        Ok(given) => Ok(given),
+        Err(permitted) => ask(snapshot, permitted, &id, |waited| entry.waited(waited)).await.map(Given::from),
+    }
 }
 
 /// Keyhouse's own health comes before any statement: those that run are not harmed by one more. This one is among them.
@@ -112,7 +154,23 @@ impl Gate {
         Self { current, audit, metrics }
     }
 
-    fn refuse(&self, refusal: &Refusal, resource: &Resource, json: bool, entry: &mut Entry) -> Response<AnswerBody> {
+    /// Asks again what was given from memory, as a request of its own behind the caller's.
+    fn ask_again(&self, snapshot: &Arc<Snapshot>, lead: Lead, entry: Entry) {
+        let (gate, snapshot) = (self.clone(), Arc::clone(snapshot));
+        let mut recording = Recording::new(entry, Arc::clone(&self.audit), Arc::clone(&self.metrics));
+        tokio::spawn(async move {
+            let entry = recording.entry();
+            let response = match ask_for_all(&snapshot, lead, entry).await {
+                Ok(given) => entry.saw_given(given),
+                Err(refusal) => gate.refuse(&refusal, &snapshot.resource, false, entry),
+            };
+            entry.answer_begins(response.status(), clock::tick());
+            let mut body = Recorded::new(response.into_body(), recording);
+            while let Some(Ok(_)) = body.frame().await {}
+        });
+    }
+
+    fn refuse(&self, refusal: &Refusal, resource: &Resource, json: bool, entry: &mut Entry) -> Response<Body> {
         if let Some(cause) = refusal.chain() {
             let (request_id, reason) = (entry.request_id.as_str(), refusal.reason().code());
             // What a stranger can cause at will must not fill the log.
@@ -125,12 +183,12 @@ impl Gate {
         entry.reason = Some(refusal.reason().code());
         entry.message = entry.caller.is_none().then(|| refusal.says().to_owned());
         entry.clickhouse_code = Some(refusal.reason().clickhouse().number);
-        refusal.answer(json, resource.realm(), entry.request_id.as_str()).map(|body| AnswerBody::Whole(Full::new(body)))
+        refusal.answer(json, resource.realm(), entry.request_id.as_str()).map(|body| AnswerBody::Whole(Full::new(body)).into())
     }
 }
 
 impl Handler for Gate {
-    type Body = Recorded<AnswerBody>;
+    type Body = Recorded<Body>;
 
     async fn answer(&self, arrived: Arrived) -> Response<Self::Body> {
         let now = clock::now();
@@ -144,12 +202,18 @@ impl Handler for Gate {
         let mut recording = Recording::new(entry, Arc::clone(&self.audit), Arc::clone(&self.metrics));
         let entry = recording.entry();
         let mut response = match pass(&snapshot, &self.audit, self.metrics.requests_running.get(), arrived, now, entry).await {
-            Ok(answer) => entry.saw_answer(answer),
+            Ok(mut given) => {
+                let again = given.again.take().filter(|_| self.metrics.requests_running.get() < i64::from(snapshot.limits.requests));
+                if let Some(lead) = again {
+                    self.ask_again(&snapshot, *lead, entry.asked_again(now, clock::tick()));
+                }
+                entry.saw_given(given)
+            }
             Err(refusal) => self.refuse(&refusal, &snapshot.resource, json, entry),
         };
         if is_head {
             // Dropping what follows ends the statement, too.
-            response = response.map(|_body| AnswerBody::Whole(Full::default()));
+            response = response.map(|_body| AnswerBody::Whole(Full::default()).into());
         }
         entry.answer_begins(response.status(), clock::tick());
         if let Ok(id) = HeaderValue::from_str(entry.request_id.as_str()) {
@@ -191,7 +255,9 @@ impl Entry {
         self.observed = permit.observed().map(|refusal| refusal.reason().code());
     }
 
-    fn saw_answer(&mut self, answer: Answer) -> Response<AnswerBody> {
+    fn saw_given(&mut self, given: Given) -> Response<Body> {
+        let Given { answer, how, by, again: _ } = given;
+        (self.answer, self.answer_of) = (how, by);
         self.outcome = Outcome::Answered;
         self.node = answer.node;
         self.query_id = answer.query_id;

@@ -9,10 +9,11 @@
 //! | [`identity`] | `Identified` | forwarding a token or password; an unknown caller |
 //! | [`statement`] | `Understood` | an unread statement; another text than the judged one |
 //! | [`policy`] | `Permitted` | a permit for one statement used for another |
+//! | [`answers`] | `Found` | an answer for anyone but who may see just that; asking twice what is being asked |
 //! | [`admission`] | `Admitted` | a statement beyond its limits; a slot that is free while its rows still flow |
 //! | [`upstream`] | `Answer` | a request to ClickHouse that Keyhouse did not write |
 //!
-//! A room may name the rooms before it and never one after. [`record`], [`refusal`], [`config`], [`dial`], [`digest`],
+//! A room may name the rooms before it and never one after, but for [`answers`], which keeps what [`upstream`] gave. [`record`], [`refusal`], [`config`], [`dial`], [`digest`],
 //! [`workers`] and [`clock`] are shelves: every room may reach them, they name no room; so is [`catalog`], what is known of ClickHouse. [`trial`] walks
 //! from the caller to the decision without a server. [`start`] builds the house from a config, [`reload`] from
 //! a new one under running requests, [`admin`] tells how it is, [`cli`] is its front door. [`grants`] writes
@@ -28,7 +29,7 @@
 //! - No decision reads a clock, a socket or a global: `policy::decide` takes a rule and a statement, and
 //!   the rule is chosen by a caller, an address and a time that are handed in.
 //! - No request changes threads: each of the [`workers`] accepts, reads, asks and answers by itself.
-//! - No answer is held: frames go on as they come, and an answer that breaks on one side breaks on the other.
+//! - No answer waits to be whole: frames go on as they come, and an answer that breaks on one side breaks on the other.
 //! - No request without a record: it is opened before the walk and closed by whatever drops it.
 //! - No issuer: nothing here makes a token. The demo's stands in a program of its own (`src/bin/keyhouse-demo`), which
 //!   is built only where the feature `demo` is asked for.
@@ -36,6 +37,7 @@
 
 pub mod admin;
 pub mod admission;
+pub mod answers;
 pub mod catalog;
 pub mod cli;
 pub mod clock;

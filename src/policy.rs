@@ -6,6 +6,7 @@ mod base;
 mod decide;
 mod file;
 mod index;
+mod keeping;
 mod means;
 mod names;
 mod pattern;
@@ -18,6 +19,7 @@ mod windows;
 
 pub use decide::{Denied, Permit, Permitted, decide};
 pub use file::{Choice, Names, Rules, WrittenRules, files, is_test, load};
+pub use keeping::{Keeping, SharedWith};
 pub use means::{Means, is_filtered_engine, open_tables};
 pub use pattern::Pattern;
 pub use rule::{Openness, Rule};

@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::admin::Admin;
 use crate::admission::Admission;
+use crate::answers::Answers;
 use crate::clock;
 use crate::config::{self, Config, Listener, Problem, Problems};
 use crate::gate::{Current, Gate, Snapshot};
@@ -116,7 +117,7 @@ impl Prepared {
     }
 
     /// What requests are judged by, with the tasks that keep it true, and what listeners speak.
-    pub fn into_snapshot(self, generation: u64, statements: Kept, admission: Admission) -> (Config, Vec<Spoken>, Snapshot) {
+    pub fn into_snapshot(self, generation: u64, statements: Kept, answers: Answers, admission: Admission) -> (Config, Vec<Spoken>, Snapshot) {
         let Self { config, acceptors, identities, rules, upstream, .. } = self;
         let upstream = Arc::new(upstream);
         let mut tasks = JoinSet::new();
@@ -129,6 +130,7 @@ impl Prepared {
             identities,
             rules,
             statements,
+            answers,
             admission,
             upstream,
             limits: config.limits.clone(),
@@ -158,8 +160,9 @@ impl Prepared {
             listeners.push(workers.bind(*address).map_err(|error| Failure::Bind(*address, error))?);
         }
         let statements = Kept::new(self.config.limits.kept_statements);
+        let answers = Answers::new(&self.config, Arc::clone(&metrics));
         let admission = Admission::new(&self.config, Arc::clone(&metrics));
-        let (config, spoken, snapshot) = self.into_snapshot(1, statements, admission);
+        let (config, spoken, snapshot) = self.into_snapshot(1, statements, answers, admission);
         let current: Current = Arc::new(ArcSwap::from_pointee(snapshot));
         metrics.config_runs(1, clock::now());
         tracing::info!("admin on http://{}", shown(&admin)?);

@@ -19,6 +19,7 @@
 //! - what only 26.x has (pipes, FROM without SELECT, joins in brackets) is a syntax error for the others.
 
 mod address;
+mod cache_control;
 mod canonical;
 mod coding;
 mod data;
@@ -48,6 +49,7 @@ use lexer::{Kind, Lexer};
 use pieces::Pieces;
 
 pub use address::Address;
+pub use cache_control::CacheControl;
 pub use canonical::{is_plain_name, quoted, quoted_name};
 pub use coding::Coding;
 pub use data::{Cut, Data, Turn};
@@ -171,6 +173,7 @@ pub struct Understood {
     method: Method,
     fact: Fact,
     address: Address,
+    cache_control: CacheControl,
     uploads: Vec<Upload>,
     data: Option<Data>,
 }
@@ -194,6 +197,16 @@ impl Understood {
     /// What the record tells of its reach.
     pub fn reach_rendered(&self) -> Option<Rendered> {
         self.fact.reach.clone()
+    }
+
+    /// The functions and table functions that may give something else the next time, over the same tables.
+    pub fn unstable(&self) -> &[String] {
+        self.fact.unstable()
+    }
+
+    /// Which kept answers the caller takes.
+    pub fn cache_control(&self) -> CacheControl {
+        self.cache_control
     }
 
     /// The address parameters that go with it.
@@ -257,7 +270,8 @@ pub async fn understand(identified: Identified, limits: &Limits, reader: Reader<
         return Err(Refusal::new(Reason::NotUnderstood, "An INSERT with data takes no tables along; send them with INSERT ... SELECT."));
     }
     let data = data.or_else(|| statement.data().map(|_| Data::undone(text.slice(begins..), Pieces::none(limits), limits)));
-    Ok(Understood { caller, method: head.method().clone(), fact, address, uploads, data })
+    let cache_control = CacheControl::of(head.headers());
+    Ok(Understood { caller, method: head.method().clone(), fact, address, cache_control, uploads, data })
 }
 
 /// What statements are read with.

@@ -352,6 +352,7 @@ pub struct Limits {
     pub failed_attempts: NonZeroU32,
     pub kept_tokens: u64,
     pub kept_statements: u64,
+    pub kept_answers: u64,
     pub http2: Http2Limits,
     pub drain_timeout: Duration,
 }
@@ -431,6 +432,29 @@ pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> 
 pub fn moment(key: impl Display, text: &str, problems: &mut Problems) -> Option<SystemTime> {
     let time = humantime::parse_rfc3339(text);
     time.map_err(|_error| problems.add(key, format!("`{text}` is not a time; write one as 2027-01-31T00:00:00Z"))).ok()
+}
+
+/// Reads a time above 0, as `30s`.
+pub fn duration(key: impl Display, text: &str, problems: &mut Problems) -> Duration {
+    match humantime::parse_duration(text) {
+        Ok(duration) if !duration.is_zero() => duration,
+        _ => {
+            problems.add(key, format!("`{text}` is not a time; write a number with its unit, as 30s or 5m"));
+            Duration::from_secs(1)
+        }
+    }
+}
+
+/// Reads a size above 0 in bytes, as `16KiB`.
+pub fn size(key: impl Display, text: &str, problems: &mut Problems) -> usize {
+    let size = text.parse::<bytesize::ByteSize>().ok().and_then(|size| usize::try_from(size.as_u64()).ok());
+    match size {
+        Some(size) if size > 0 && !text.bytes().all(|b| b.is_ascii_digit()) => size,
+        _ => {
+            problems.add(key, format!("`{text}` is not a size; write a number with its unit, as 16KiB"));
+            1
+        }
+    }
 }
 
 /// The bounds that hold where a config says none.
@@ -661,6 +685,7 @@ impl Checks<'_> {
             failed_attempts: NonZeroU32::new(self.count("limits.failed_attempts", written.failed_attempts)).unwrap_or(NonZeroU32::MIN),
             kept_tokens: self.room("limits.kept_tokens", &written.kept_tokens),
             kept_statements: self.room("limits.kept_statements", &written.kept_statements),
+            kept_answers: self.room("limits.kept_answers", &written.kept_answers),
             http2: Http2Limits {
                 streams: self.count("limits.http2.streams", written.http2.streams),
                 pending_resets: self.count("limits.http2.pending_resets", written.http2.pending_resets) as usize,
@@ -699,24 +724,11 @@ impl Checks<'_> {
     }
 
     fn duration(&mut self, key: &str, text: &str) -> Duration {
-        match humantime::parse_duration(text) {
-            Ok(duration) if !duration.is_zero() => duration,
-            _ => {
-                self.problems.add(key, format!("`{text}` is not a time; write a number with its unit, as 30s or 5m"));
-                Duration::from_secs(1)
-            }
-        }
+        duration(key, text, self.problems)
     }
 
     fn size(&mut self, key: &str, text: &str) -> usize {
-        let size = text.parse::<bytesize::ByteSize>().ok().and_then(|size| usize::try_from(size.as_u64()).ok());
-        match size {
-            Some(size) if size > 0 && !text.bytes().all(|b| b.is_ascii_digit()) => size,
-            _ => {
-                self.problems.add(key, format!("`{text}` is not a size; write a number with its unit, as 16KiB"));
-                1
-            }
-        }
+        size(key, text, self.problems)
     }
 
     /// A size that may be nothing.

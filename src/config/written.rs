@@ -656,6 +656,8 @@ pub struct Limits {
     pub kept_tokens: String,
     /// What statements that were read may take of memory, so that each is read once; `0B` reads every time.
     pub kept_statements: String,
+    /// What answers that rules keep may take of memory, and again as much those that are just arriving; `0B` keeps none.
+    pub kept_answers: String,
     /// HTTP/2.
     pub http2: Http2,
     /// How long running answers may take after SIGTERM.
@@ -682,6 +684,7 @@ impl Default for Limits {
             failed_attempts: 60,
             kept_tokens: "64MiB".to_owned(),
             kept_statements: "64MiB".to_owned(),
+            kept_answers: "256MiB".to_owned(),
             http2: Http2::default(),
             drain_timeout: "30s".to_owned(),
         }

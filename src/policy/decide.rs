@@ -6,6 +6,7 @@ use http::Method;
 
 use super::base;
 use super::file::Choice;
+use super::keeping::Keeping;
 use super::pattern::Pattern;
 use super::rule::{Allow, Rule};
 use super::settings::{self, Sent, Why};
@@ -30,6 +31,7 @@ pub struct Permit {
     database: Arc<str>,
     settings: Vec<Sent>,
     admission: Shares,
+    answers: Option<Arc<Keeping>>,
     observed: Option<Refusal>,
 }
 
@@ -67,6 +69,11 @@ impl Permit {
     /// How many of the rule's statements run at once and begin in a minute.
     pub fn admission(&self) -> Shares {
         self.admission
+    }
+
+    /// Which answers the rule keeps, where it does.
+    pub fn answers(&self) -> Option<&Arc<Keeping>> {
+        self.answers.as_ref()
     }
 
     /// The no that a rule under observation would have said.
@@ -143,6 +150,7 @@ fn permit(rule: &Rule, understood: &Understood) -> Result<Permit, Refusal> {
         database,
         settings,
         admission: rule.admission,
+        answers: rule.answers.clone(),
         observed,
     })
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 
 use super::file::Names;
+use super::keeping::{Keeping, WrittenAnswers};
 use super::names::{Calls, Named};
 use super::pattern::Pattern;
 use super::rows::{self, Rows};
@@ -61,6 +62,8 @@ pub struct WrittenRule {
     /// How many statements run at once and begin in a minute by this rule.
     #[serde(default)]
     pub admission: WrittenShares,
+    /// Keeps answers of reads, so that what is asked again and again is answered without ClickHouse. Left out: none.
+    pub answers: Option<WrittenAnswers>,
     /// What a refused caller is told besides.
     pub message: Option<String>,
     /// Whom a refused caller is told to ask.
@@ -150,6 +153,7 @@ pub struct Rule {
     pub(super) session_settings: BTreeMap<String, Template>,
     pub(super) rows: Rows,
     pub(super) admission: Shares,
+    pub(super) answers: Option<Arc<Keeping>>,
     pub(super) message: Option<String>,
     pub(super) owner: Option<String>,
 }
@@ -244,9 +248,10 @@ pub(super) fn check(written: WrittenRule, file: &Path, place: &str, known: Names
     if written.observe {
         problems.warn(format!("{place}.observe"), format!("rule `{name}` is observed and not enforced: what it would refuse passes"));
     }
-    Rule {
+    let mut rule = Rule {
         name: name.into(),
-        place: format!("{}:{line}", file.display()),
+        // Where it stands is no part of what it says.
+        place: String::new(),
         whom,
         may_be_skipped: written.may_be_skipped,
         observe: written.observe,
@@ -262,9 +267,13 @@ pub(super) fn check(written: WrittenRule, file: &Path, place: &str, known: Names
         session_settings,
         rows,
         admission: written.admission.check(&format!("{place}.admission"), problems),
+        answers: None,
         message: written.message,
         owner: written.owner,
-    }
+    };
+    rule.answers = written.answers.map(|written| Arc::new(Keeping::check(written, &format!("{place}.answers"), &rule, problems)));
+    rule.place = format!("{}:{line}", file.display());
+    rule
 }
 
 /// ClickHouse's own settings have no capitals, and a custom one has a prefix.

@@ -105,6 +105,11 @@ fn lacks(name: &str, why: &str) -> Refusal {
 }
 
 impl Template {
+    /// Whether no value of a caller's is in it.
+    pub(super) fn is_the_same_for_all(&self) -> bool {
+        self.pieces.iter().all(|piece| matches!(piece, Piece::Text(_)))
+    }
+
     /// Reads a text in which every brace is a place.
     pub(super) fn read(text: &str) -> Result<Self, String> {
         let mut pieces = Vec::new();

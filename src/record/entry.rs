@@ -134,7 +134,7 @@ pub struct ReachLine<'a> {
 }
 
 /// The record of one request.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Entry {
     time: SystemTime,
     /// The request's name.
@@ -187,6 +187,10 @@ pub struct Entry {
     pub message: Option<String>,
     /// The ClickHouse error in the answer.
     pub clickhouse_code: Option<u16>,
+    /// How the answer came about, by a rule that keeps answers: `kept`, `stale`, `joined`, `asked`, `bypassed`.
+    pub answer: Option<&'static str>,
+    /// The request that asked for it, where it was another one.
+    pub answer_of: Option<RequestId>,
     /// The node that answered.
     pub node: Option<Arc<str>>,
     /// The query's id in ClickHouse.
@@ -217,6 +221,11 @@ impl Entry {
             _ => "1.0",
         };
         Self::named(RequestId::new(), time, began, peer, method.clone(), http)
+    }
+
+    /// The record of the same statement, asked again behind its caller from now on.
+    pub fn asked_again(&self, time: SystemTime, began: Instant) -> Self {
+        Self { request_id: RequestId::new(), time, began, ..self.clone() }
     }
 
     /// What is left in the place of one that was handed over.
@@ -252,6 +261,8 @@ impl Entry {
             reason: None,
             message: None,
             clickhouse_code: None,
+            answer: None,
+            answer_of: None,
             node: None,
             query_id: None,
             ignored: Vec::new(),
@@ -321,6 +332,8 @@ impl Entry {
             reason,
             message,
             clickhouse_code,
+            answer,
+            answer_of,
             node,
             query_id,
             ignored,
@@ -367,6 +380,10 @@ impl Entry {
             line.field("message", message)?;
         }
         line.field("clickhouse_code", clickhouse_code)?;
+        line.word("answer", *answer);
+        if let Some(id) = answer_of {
+            line.word("answer_of", Some(id.as_str()));
+        }
         line.field("node", node)?;
         line.field("query_id", &query_id.as_ref().and_then(|id| id.to_str().ok()))?;
         line.field("ignored", ignored)?;

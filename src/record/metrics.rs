@@ -38,6 +38,16 @@ pub struct Metrics {
     pub statements_running: IntGauge,
     /// Statements that wait for one.
     pub statements_waiting: IntGauge,
+    /// Answers that were kept.
+    pub answers_kept: IntCounter,
+    /// The same, while they are asked again.
+    pub answers_stale: IntCounter,
+    /// Answers that others were being given already.
+    pub answers_joined: IntCounter,
+    /// Answers that were asked to be kept.
+    pub answers_asked: IntCounter,
+    /// Answers that are not kept although the rule keeps answers.
+    pub answers_bypassed: IntCounter,
     /// Connections opened to ClickHouse.
     pub upstream_connections: IntCounter,
     keys_fetches: IntCounterVec,
@@ -68,6 +78,9 @@ impl Metrics {
             &["found"],
         )?;
         registry.register(Box::new(token_cache.clone()))?;
+        let answers = Opts::new("answers_total", "Answers by rules that keep answers: kept, stale (and asked again), joined, asked, bypassed.");
+        let answers = IntCounterVec::new(answers, &["answer"])?;
+        registry.register(Box::new(answers.clone()))?;
         let metrics = Self {
             answered: requests.with_label_values(&[Outcome::Answered.word(), ""]),
             requests,
@@ -91,6 +104,11 @@ impl Metrics {
             tokens_found: token_cache.with_label_values(&["hit"]),
             tokens_missed: token_cache.with_label_values(&["miss"]),
             tokens_bad: token_cache.with_label_values(&["bad"]),
+            answers_kept: answers.with_label_values(&["kept"]),
+            answers_stale: answers.with_label_values(&["stale"]),
+            answers_joined: answers.with_label_values(&["joined"]),
+            answers_asked: answers.with_label_values(&["asked"]),
+            answers_bypassed: answers.with_label_values(&["bypassed"]),
             requests_running: IntGauge::new("requests_running", "Requests that have not ended.")?,
             statements_running: IntGauge::new("statements_running", "Statements that run and count for a limit of admission.")?,
             statements_waiting: IntGauge::new("statements_waiting", "Statements that wait for their turn.")?,

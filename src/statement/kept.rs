@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use foldhash::fast::RandomState;
 use moka::sync::Cache;
 
 use super::grammar::Parameters;
 use super::{Name, Opinion, Reach, Statement, Values};
+use crate::catalog;
 use crate::digest::{Hex, sha256};
 use crate::record::{ReachLine, Rendered};
 
@@ -29,6 +30,8 @@ pub(super) struct Facts {
     pub(super) masked: Option<Rendered>,
     pub(super) comments: Option<Rendered>,
     pub(super) reach: Option<Rendered>,
+    /// Calls that may give something else the next time: looked for when it is first asked.
+    unstable: OnceLock<Vec<String>>,
 }
 
 impl Deref for Fact {
@@ -49,8 +52,18 @@ impl Fact {
             masked: Rendered::of(&statement.read.masked),
             comments: (!comments.is_empty()).then(|| Rendered::of(comments)).flatten(),
             reach: Rendered::of(&line(&statement.read.reach)),
+            unstable: OnceLock::new(),
             statement,
         }))
+    }
+
+    /// Calls that are not known to give the same again over the same tables.
+    pub(super) fn unstable(&self) -> &[String] {
+        self.unstable.get_or_init(|| {
+            let reach = self.statement.reach();
+            let functions = reach.functions.iter().filter(|name| !catalog::is_deterministic(name));
+            functions.chain(reach.table_functions.iter().filter(|name| !catalog::is_base_table_function(name))).cloned().collect()
+        })
     }
 }
 

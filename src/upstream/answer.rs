@@ -52,9 +52,9 @@ const TOGETHER: usize = 32 * 1024;
 const ANSWERED: usize = 16;
 
 /// The beginning of an answer, and its body to come.
-pub struct Answer {
+pub struct Answer<B = AnswerBody> {
     /// What goes to the caller.
-    pub response: Response<AnswerBody>,
+    pub response: Response<B>,
     /// The node that answered, where ClickHouse was asked.
     pub node: Option<Arc<str>>,
     /// The query's id in ClickHouse.
@@ -94,11 +94,7 @@ impl Answer {
             response.headers_mut().entry(name).or_insert_with(|| value.clone());
         }
         response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if !ignored.is_empty()
-            && let Ok(names) = HeaderValue::from_str(&ignored.join(", "))
-        {
-            response.headers_mut().insert(IGNORED, names);
-        }
+        tell_ignored(&ignored, response.headers_mut());
         Ok(Self { response, node: Some(shown), query_id, ignored, summary })
     }
 
@@ -127,6 +123,28 @@ impl Answer {
     }
 }
 
+impl<B> Answer<B> {
+    /// The same with another body.
+    pub fn with<C>(self, body: impl FnOnce(B) -> C) -> Answer<C> {
+        let Self { response, node, query_id, ignored, summary } = self;
+        Answer { response: response.map(body), node, query_id, ignored, summary }
+    }
+}
+
+/// Says which parameters of the caller were not sent on, where there are any.
+pub fn tell_ignored(ignored: &[Cow<'static, str>], headers: &mut HeaderMap) {
+    if !ignored.is_empty()
+        && let Ok(names) = HeaderValue::from_str(&ignored.join(", "))
+    {
+        headers.insert(IGNORED, names);
+    }
+}
+
+/// Says nothing of them: they are one caller's.
+pub fn untell_ignored(headers: &mut HeaderMap) {
+    headers.remove(IGNORED);
+}
+
 /// The ClickHouse error in the head.
 pub(super) fn code_in_header(headers: &HeaderMap) -> Option<u16> {
     headers.get(EXCEPTION_CODE)?.to_str().ok()?.parse().ok()
@@ -144,6 +162,16 @@ pub enum AnswerBody {
     Whole(Full<Bytes>),
     /// From ClickHouse.
     Flowing(Box<Flowing>),
+}
+
+impl AnswerBody {
+    /// Takes what has to be held until the last of it has left, for who passes it on.
+    pub fn take_slot(&mut self) -> Option<Slot> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Flowing(flowing) => flowing.slot.take(),
+        }
+    }
 }
 
 /// Frames of an answer. Dropped before its end it takes the connection with it, which is how ClickHouse learns that

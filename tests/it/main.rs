@@ -17,6 +17,7 @@ mod support;
 
 mod accounts;
 mod admission;
+mod answers;
 mod attacks;
 mod attempts;
 mod bombs;

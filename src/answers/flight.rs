@@ -1,0 +1,413 @@
+//! One answer on its way to all who asked for it: pieces as they come from ClickHouse, and everybody's place in them.
+//!
+//! While no more has come than the rule keeps, all of it is held, and whoever asks the same may join. Beyond that, the first who still
+//! reads sets the pace, a bounded window is held around their place, nobody joins, and who falls behind it is cut off. The statement
+//! lives as long as one of them reads.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::error::Error;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body::{Body, Frame, SizeHint};
+
+use super::Head;
+use crate::admission::Slot;
+use crate::refusal::{Reason, Refusal};
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Bytes that are held before and behind the place of who sets the pace, once more has come than is kept.
+const WINDOW: u64 = 64 * 1024;
+
+/// What all answers that are arriving may hold together, in bytes, beside their windows.
+pub(super) struct Budget {
+    held: AtomicUsize,
+    most: usize,
+}
+
+impl Budget {
+    pub(super) fn new(most: u64) -> Arc<Self> {
+        Arc::new(Self { held: AtomicUsize::new(0), most: usize::try_from(most).unwrap_or(usize::MAX) })
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let fits = |held: usize| held.checked_add(bytes).filter(|held| *held <= self.most);
+        self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// The answer on its way.
+pub(super) struct Flight {
+    state: Mutex<State>,
+    /// Most bytes that are kept.
+    most: usize,
+    budget: Arc<Budget>,
+}
+
+#[derive(Default)]
+struct State {
+    head: Option<Arc<Head>>,
+    /// Whether others may be given this answer: it is whole so far, and no failure.
+    is_for_others: bool,
+    /// What is held, each with the number of bytes up to its end.
+    pieces: VecDeque<(u64, Bytes)>,
+    /// The number of the first of them.
+    first: u64,
+    /// Bytes that have come.
+    total: u64,
+    /// Bytes of the budget that are taken.
+    reserved: usize,
+    /// More has come than is kept.
+    is_over: bool,
+    end: Option<End>,
+    code: Option<u16>,
+    /// How many bytes the answer has, where its head says so.
+    length: Option<u64>,
+    /// Everybody who reads, who came first first.
+    readers: BTreeMap<u64, Place>,
+    came: u64,
+    /// What brings the pieces, where it waits for room or for the last reader to leave.
+    pump: Option<Waker>,
+    /// The first one's, who asked.
+    slot: Option<Slot>,
+    refusal: Option<Refusal>,
+}
+
+enum End {
+    Whole,
+    Broken(Arc<str>),
+    /// There is no answer.
+    Nothing,
+}
+
+/// How far a reader is.
+#[derive(Default)]
+struct Place {
+    pieces: u64,
+    bytes: u64,
+    waker: Option<Waker>,
+}
+
+/// The answer broke off, or is gone.
+#[derive(Debug, thiserror::Error)]
+enum Cut {
+    #[error("the answer that was joined broke off: {0}")]
+    Broken(Arc<str>),
+    #[error("the caller took an answer that others share more slowly than its window allows")]
+    Behind,
+}
+
+impl State {
+    fn wake(&mut self) {
+        for place in self.readers.values_mut() {
+            if let Some(waker) = place.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    fn wake_pump(&mut self) {
+        if let Some(waker) = self.pump.take() {
+            waker.wake();
+        }
+    }
+
+    /// Bytes before who sets the pace.
+    fn ahead(&self) -> u64 {
+        self.readers.first_key_value().map_or(0, |(_, place)| self.total.saturating_sub(place.bytes))
+    }
+
+    /// Lets go of what nobody needs, or is too far behind for.
+    fn trim(&mut self) {
+        let Some((_, pace)) = self.readers.first_key_value() else { return };
+        let last = self.readers.values().map(|place| place.bytes).min().unwrap_or_default();
+        let until = last.max(pace.bytes.saturating_sub(WINDOW)).min(pace.bytes);
+        while self.pieces.front().is_some_and(|(end, _)| *end <= until) {
+            self.pieces.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// The next piece of this reader's, or how the answer ended.
+    fn next(&mut self, reader: u64) -> Option<Result<Option<Bytes>, Cut>> {
+        let place = self.readers.get_mut(&reader)?;
+        let Some(index) = place.pieces.checked_sub(self.first) else { return Some(Err(Cut::Behind)) };
+        if let Some((_, piece)) = usize::try_from(index).ok().and_then(|index| self.pieces.get(index)) {
+            place.pieces += 1;
+            place.bytes += piece.len() as u64;
+            let piece = piece.clone();
+            if self.is_over {
+                self.trim();
+                self.wake_pump();
+            }
+            return Some(Ok(Some(piece)));
+        }
+        match self.end.as_ref()? {
+            End::Whole => Some(Ok(None)),
+            End::Broken(why) => Some(Err(Cut::Broken(Arc::clone(why)))),
+            End::Nothing => Some(Err(Cut::Broken("there was none".into()))),
+        }
+    }
+
+    fn is_at_the_end(&self, reader: u64) -> bool {
+        matches!(self.end, Some(End::Whole)) && self.readers.get(&reader).is_some_and(|place| place.pieces == self.first + self.pieces.len() as u64)
+    }
+
+    /// The slot, once nobody needs it: the answer has come to its end, and who asked has left.
+    fn free_slot(&mut self) -> Option<Slot> {
+        let is_free = self.readers.is_empty() || (self.end.is_some() && !self.readers.contains_key(&FIRST));
+        if is_free { self.slot.take() } else { None }
+    }
+}
+
+/// The number of who asked.
+const FIRST: u64 = 0;
+
+impl Flight {
+    /// One with its first reader.
+    pub(super) fn new(most: usize, budget: Arc<Budget>) -> (Arc<Self>, Reader) {
+        let mut state = State { is_for_others: true, came: 1, ..State::default() };
+        state.readers.insert(FIRST, Place::default());
+        let flight = Arc::new(Self { state: Mutex::new(state), most, budget });
+        let reader = Reader { flight: Arc::clone(&flight), number: FIRST, broke: None };
+        (flight, reader)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Another reader, where one may join.
+    pub(super) fn join(self: &Arc<Self>) -> Option<Reader> {
+        let mut state = self.state();
+        let is_open = state.is_for_others && !state.is_over && !state.readers.is_empty() && matches!(state.end, None | Some(End::Whole));
+        if !is_open {
+            return None;
+        }
+        let number = state.came;
+        state.came += 1;
+        state.readers.insert(number, Place::default());
+        Some(Reader { flight: Arc::clone(self), number, broke: None })
+    }
+
+    /// The answer begins. Others are given it where it is no failure, by its status and by the error in its head.
+    pub(super) fn begins(&self, head: Arc<Head>, code: Option<u16>, slot: Option<Slot>, length: Option<u64>) {
+        let mut state = self.state();
+        state.is_for_others = head.status == StatusCode::OK && code.is_none();
+        (state.head, state.code, state.slot, state.length) = (Some(head), code, slot, length);
+        state.wake();
+    }
+
+    /// The next piece, and the error that the answer is so far.
+    pub(super) fn push(&self, piece: Bytes, code: Option<u16>) {
+        let mut state = self.state();
+        self.add(&mut state, piece, code);
+        state.wake();
+    }
+
+    /// The last piece, where there is one. Gives all pieces where they are to be kept; readers do not know of the end yet.
+    pub(super) fn push_last(&self, piece: Option<Bytes>, code: Option<u16>) -> Option<Vec<Bytes>> {
+        let mut state = self.state();
+        if let Some(piece) = piece {
+            self.add(&mut state, piece, code);
+        }
+        (state.is_for_others && !state.is_over && state.code.is_none()).then(|| state.pieces.iter().map(|(_, piece)| piece.clone()).collect())
+    }
+
+    fn add(&self, state: &mut State, piece: Bytes, code: Option<u16>) {
+        state.code = code;
+        state.total += piece.len() as u64;
+        let end = state.total;
+        if !state.is_over {
+            let is_kept = state.total <= self.most as u64 && self.budget.take(piece.len());
+            if is_kept {
+                state.reserved += piece.len();
+            } else {
+                state.is_over = true;
+                self.budget.give_back(std::mem::take(&mut state.reserved));
+                state.trim();
+            }
+        }
+        state.pieces.push_back((end, piece));
+    }
+
+    /// Waits until there is room for another piece.
+    pub(super) async fn room(&self) {
+        poll_fn(|context| {
+            let mut state = self.state();
+            if !state.is_over || state.ahead() < WINDOW {
+                return Poll::Ready(());
+            }
+            state.pump = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Waits until nobody reads any more.
+    pub(super) async fn deserted(&self) {
+        poll_fn(|context| {
+            let mut state = self.state();
+            if state.readers.is_empty() {
+                return Poll::Ready(());
+            }
+            state.pump = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// All of it has come.
+    pub(super) fn ends(&self) {
+        self.end(End::Whole);
+    }
+
+    /// It broke off.
+    pub(super) fn breaks(&self, why: &str) {
+        self.end(End::Broken(why.into()));
+    }
+
+    /// There is none: who asked is told why, and the others ask for themselves.
+    pub(super) fn fails(&self, refusal: Refusal) {
+        self.state().refusal = Some(refusal);
+        self.end(End::Nothing);
+    }
+
+    fn end(&self, end: End) {
+        let mut state = self.state();
+        if state.end.is_none() {
+            state.end = Some(end);
+        }
+        let slot = state.free_slot();
+        state.wake();
+        drop(state);
+        drop(slot);
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.budget.give_back(self.state().reserved);
+    }
+}
+
+/// One who reads. Dropped, it makes way for the others.
+pub struct Reader {
+    flight: Arc<Flight>,
+    number: u64,
+    /// What is told after a pause: hyper drops what it holds when a body breaks, and what came before is to go out.
+    broke: Option<BoxError>,
+}
+
+impl Reader {
+    /// Waits for the beginning of the answer that this one asked for.
+    ///
+    /// # Errors
+    /// As asking it.
+    pub(super) async fn answered(&self) -> Result<Arc<Head>, Refusal> {
+        self.waits(|state| match (&state.head, &state.end) {
+            (Some(head), _) => Some(Ok(Arc::clone(head))),
+            (None, Some(_)) => {
+                Some(Err(state.refusal.take().unwrap_or_else(|| Refusal::new(Reason::Internal, "The statement ended without an answer."))))
+            }
+            (None, None) => None,
+        })
+        .await
+    }
+
+    /// Waits for the beginning of an answer that another asked for; nothing where there is none to be had, before a byte of it.
+    pub(super) async fn joined(&self) -> Option<Arc<Head>> {
+        self.waits(|state| match (&state.head, &state.end) {
+            (_, Some(End::Broken(_) | End::Nothing)) => Some(None),
+            (Some(_), _) if !state.is_for_others => Some(None),
+            (Some(head), end) if end.is_some() || state.total > 0 => Some(Some(Arc::clone(head))),
+            (_, _) => None,
+        })
+        .await
+    }
+
+    async fn waits<T>(&self, mut look: impl FnMut(&mut State) -> Option<T>) -> T {
+        poll_fn(|context| {
+            let mut state = self.flight.state();
+            if let Some(seen) = look(&mut state) {
+                return Poll::Ready(seen);
+            }
+            if let Some(place) = state.readers.get_mut(&self.number) {
+                place.waker = Some(context.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// The error that the answer is so far.
+    pub(super) fn code(&self) -> Option<u16> {
+        self.flight.state().code
+    }
+}
+
+impl Body for Reader {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(error) = self.broke.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let next = {
+            let mut state = self.flight.state();
+            let next = state.next(self.number);
+            if next.is_none()
+                && let Some(place) = state.readers.get_mut(&self.number)
+            {
+                place.waker = Some(context.waker().clone());
+            }
+            next
+        };
+        match next {
+            None => Poll::Pending,
+            Some(Ok(piece)) => Poll::Ready(piece.map(|piece| Ok(Frame::data(piece)))),
+            Some(Err(cut)) => {
+                self.broke = Some(cut.into());
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.flight.state().is_at_the_end(self.number)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let state = self.flight.state();
+        let length = if matches!(state.end, Some(End::Whole)) { Some(state.total) } else { state.length };
+        let read = state.readers.get(&self.number).map_or(0, |place| place.bytes);
+        length.map_or_else(SizeHint::default, |length| SizeHint::with_exact(length.saturating_sub(read)))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut state = self.flight.state();
+        state.readers.remove(&self.number);
+        // Another may set the pace now, or nobody is left.
+        if state.is_over {
+            state.trim();
+        }
+        state.wake_pump();
+        let slot = state.free_slot();
+        drop(state);
+        drop(slot);
+    }
+}
