@@ -30,11 +30,11 @@ use moka::sync::Cache;
 use crate::clock;
 use crate::config::{Config, UpstreamUser};
 use crate::digest::sha256;
-use crate::policy::{Keeping, Permitted};
+use crate::policy::{Keeping, Permitted, is_of_system};
 use crate::record::{Metrics, RequestId, Told};
 use crate::refusal::Refusal;
 use crate::statement::{Effect, Name, Via};
-use crate::upstream::{self, AnswerBody, tell_ignored, untell_ignored};
+use crate::upstream::{self, AnswerBody};
 use flight::{Budget, Flight, Reader};
 use key::{Key, key};
 use marks::{Mark, Marks, Moment};
@@ -47,9 +47,6 @@ const EXCEPTION: &[u8] = b"DB::Exception";
 
 /// What one takes in memory beside its bytes.
 const FIXED: usize = 1024;
-
-/// Databases that tell of the server.
-const SYSTEM: [&str; 3] = ["system", "information_schema", "INFORMATION_SCHEMA"];
 
 /// Where a user's statements go.
 struct Target {
@@ -140,6 +137,7 @@ impl From<upstream::Answer> for Given {
 }
 
 /// A statement that is asked for its caller alone.
+#[derive(Default)]
 pub struct Passing {
     /// Why no answer is kept, where the rule keeps answers.
     why: Option<Cow<'static, str>>,
@@ -167,9 +165,6 @@ struct Flying {
     flight: Arc<Flight>,
     asked: Asked,
     keeping: Arc<Keeping>,
-    /// Whether it may be kept, or only joined.
-    is_kept: bool,
-    by: RequestId,
     store: Arc<Store>,
 }
 
@@ -202,36 +197,37 @@ impl Answers {
         Self { targets: config.users.iter().map(|(name, user)| (name.clone(), target(user))).collect(), store }
     }
 
-    /// Looks for the answer to a permitted statement, of the request with this name.
-    pub fn find(&self, permitted: Permitted, by: RequestId, now: Instant) -> Found {
-        let target = self.targets.get(permitted.permit().act_as().as_ref());
-        let (Some(keeping), Some(target), Effect::Read) = (permitted.permit().answers(), target, permitted.understood().statement().effect()) else {
-            let changes = target.and_then(|target| self.changes(&permitted, target));
+    /// Looks for the answer to a permitted statement.
+    pub fn find(&self, permitted: Permitted, now: Instant) -> Found {
+        let is_read = permitted.understood().statement().effect() == Effect::Read;
+        let keeping = permitted.permit().answers().filter(|_| is_read).map(Arc::clone);
+        if is_read && keeping.is_none() {
+            return Found::Nothing(permitted, Passing::default());
+        }
+        let Some(target) = self.targets.get(permitted.permit().act_as().as_ref()) else {
+            return Found::Nothing(permitted, Passing::default());
+        };
+        let Some(keeping) = keeping else {
+            let changes = self.changes(&permitted, target);
             return Found::Nothing(permitted, Passing { why: None, changes });
         };
-        if let Some(why) = bypassed(&permitted, keeping) {
+        if let Some(why) = bypassed(&permitted, &keeping) {
             self.store.metrics.answers_bypassed.inc();
             return Found::Nothing(permitted, Passing { why: Some(why), changes: None });
         }
-        let keeping = Arc::clone(keeping);
-        let (key, marks) = (key(&permitted, &keeping, target), marks(&permitted, target));
-        self.store.find(key, permitted, keeping, marks, by, now)
+        self.store.find(permitted, keeping, target, now)
     }
 
     /// What the answer to this statement changes.
     fn changes(&self, permitted: &Permitted, target: &Target) -> Option<Changes> {
         let (permit, statement) = (permitted.permit(), permitted.understood().statement());
-        if statement.effect() == Effect::Read {
-            return None;
-        }
         let reach = statement.reach();
-        let cluster = || Arc::clone(&target.cluster);
         let mut marks = Vec::new();
         for name in &reach.targets {
             marks.push(table(&target.cluster, name, permit.database()));
             if name.database.is_none() {
                 // It may be the name of a database.
-                marks.push(Mark::Database(cluster(), name.table.as_str().into()));
+                marks.push(Mark::Database(Arc::clone(&target.cluster), name.table.as_str().into()));
             }
         }
         if statement.effect() != Effect::Insert {
@@ -281,7 +277,7 @@ pub enum Purge<'a> {
 fn bypassed(permitted: &Permitted, keeping: &Keeping) -> Option<Cow<'static, str>> {
     let (permit, understood) = (permitted.permit(), permitted.understood());
     let (statement, reach) = (understood.statement(), understood.statement().reach());
-    let system = |name: &Name| SYSTEM.contains(&name.database.as_deref().unwrap_or(permit.database()));
+    let system = |name: &Name| is_of_system(name.database.as_deref().unwrap_or(permit.database()));
     let is_system_table = |(name, via): &(Name, Via)| matches!(via, Via::Table(_) | Via::View(_)) && system(name);
     let why = if understood.method() == Method::HEAD {
         "head"
@@ -306,11 +302,15 @@ fn bypassed(permitted: &Permitted, keeping: &Keeping) -> Option<Cow<'static, str
     Some(why.into())
 }
 
+/// By whom and by which rule this is asked.
+fn who(permitted: &Permitted) -> [Mark; 2] {
+    [Mark::Rule(Arc::clone(permitted.permit().rule())), Mark::Caller(Arc::clone(permitted.understood().caller().key()))]
+}
+
 /// What this read depends on.
 fn marks(permitted: &Permitted, target: &Target) -> Arc<[Mark]> {
-    let (permit, understood) = (permitted.permit(), permitted.understood());
-    let reach = understood.statement().reach();
-    let mut marks = vec![Mark::Rule(Arc::clone(permit.rule())), Mark::Caller(Arc::clone(understood.caller().key()))];
+    let (permit, reach) = (permitted.permit(), permitted.understood().statement().reach());
+    let mut marks = Vec::from(who(permitted));
     for name in reach.tables.iter().chain(reach.also.iter().map(|(name, _)| name)) {
         marks.push(table(&target.cluster, name, permit.database()));
         marks.push(Mark::Database(Arc::clone(&target.cluster), name.database.as_deref().unwrap_or(permit.database()).into()));
@@ -333,43 +333,45 @@ impl Store {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn find(self: &Arc<Self>, key: Key, permitted: Permitted, keeping: Arc<Keeping>, marks: Arc<[Mark]>, by: RequestId, now: Instant) -> Found {
-        let asked = permitted.understood().cache_control();
+    fn find(self: &Arc<Self>, permitted: Permitted, keeping: Arc<Keeping>, target: &Target, now: Instant) -> Found {
+        let (key, asks) = (key(&permitted, &keeping, target), permitted.understood().cache_control());
         let most = keeping.ttl + keeping.stale_while_refreshing;
-        let fresh = |kept: &Kept| {
+        // The tables are the same under one key, and stand with what was asked.
+        let who = who(&permitted);
+        let kept = || {
+            let kept = self.kept.get(&key).filter(|_| !asks.no_cache)?;
             let age = now.saturating_duration_since(kept.head.at);
-            let is_young = age <= most && asked.max_age.is_none_or(|most| age <= most);
-            (is_young && self.is_good(&kept.asked, &marks)).then_some(age)
+            let is_young = age <= most && asks.max_age.is_none_or(|most| age <= most);
+            (is_young && self.is_good(&kept.asked, &who)).then_some((kept, age))
         };
-        let kept = || self.kept.get(&key).filter(|_| !asked.no_cache).and_then(|kept| fresh(&kept).map(|age| (kept, age)));
-        if let Some((kept, age)) = kept()
-            && age <= keeping.ttl
-        {
-            self.metrics.answers_kept.inc();
-            return Found::Kept(Box::new(kept.given(&permitted, age, false)));
+        let fresh = |(kept, age): &(Arc<Kept>, Duration)| {
+            (*age <= keeping.ttl).then(|| {
+                self.metrics.answers_kept.inc();
+                Found::Kept(Box::new(kept.given(&permitted, *age, false)))
+            })
+        };
+        if let Some(found) = kept().as_ref().and_then(fresh) {
+            return found;
         }
         let mut flights = self.flights();
         // What arrived meanwhile is kept by now.
         let kept = kept();
-        if let Some((kept, age)) = &kept
-            && *age <= keeping.ttl
-        {
-            self.metrics.answers_kept.inc();
-            return Found::Kept(Box::new(kept.given(&permitted, *age, false)));
+        if let Some(found) = kept.as_ref().and_then(fresh) {
+            return found;
         }
-        let airborne = flights.get(&key).filter(|airborne| !asked.no_cache && self.is_good(&airborne.asked, &marks));
-        if let Some((kept, age)) = &kept {
+        let airborne = flights.get(&key).filter(|airborne| !asks.no_cache && self.is_good(&airborne.asked, &who));
+        if let Some((kept, age)) = kept {
             self.metrics.answers_stale.inc();
-            let mut given = Box::new(kept.given(&permitted, *age, true));
+            let mut given = Box::new(kept.given(&permitted, age, true));
             // One of those who come now asks again.
             if airborne.is_none() {
-                given.again = Some(Box::new(self.lead(&mut flights, key, permitted, keeping, marks, by)));
+                given.again = Some(Box::new(self.lead(&mut flights, key, permitted, keeping, target)));
             }
             return Found::Kept(given);
         }
         match airborne.and_then(|airborne| airborne.flight.join()) {
             Some(reader) => Found::Joins(Box::new(Joining { permitted, reader, store: Arc::clone(self) })),
-            None => Found::Leads(Box::new(self.lead(&mut flights, key, permitted, keeping, marks, by))),
+            None => Found::Leads(Box::new(self.lead(&mut flights, key, permitted, keeping, target))),
         }
     }
 
@@ -378,19 +380,11 @@ impl Store {
         self.marks.is_unchanged(asked.since, asked.marks.iter().chain(marks))
     }
 
-    fn lead(
-        self: &Arc<Self>,
-        flights: &mut HashMap<Key, Airborne>,
-        key: Key,
-        permitted: Permitted,
-        keeping: Arc<Keeping>,
-        marks: Arc<[Mark]>,
-        by: RequestId,
-    ) -> Lead {
+    fn lead(self: &Arc<Self>, flights: &mut HashMap<Key, Airborne>, key: Key, permitted: Permitted, keeping: Arc<Keeping>, target: &Target) -> Lead {
         let (flight, reader) = Flight::new(keeping.max_entry_bytes, Arc::clone(&self.budget));
-        let asked = Asked { since: self.marks.now(), marks };
+        let asked = Asked { since: self.marks.now(), marks: marks(&permitted, target) };
         flights.insert(key, Airborne { flight: Arc::clone(&flight), asked: asked.clone() });
-        let flying = Flying { key, flight, asked, keeping, is_kept: self.room > 0, by, store: Arc::clone(self) };
+        let flying = Flying { key, flight, asked, keeping, store: Arc::clone(self) };
         Lead { permitted, reader, flying }
     }
 
@@ -417,46 +411,56 @@ impl Expiry<Key, Arc<Kept>> for Until {
     }
 }
 
+impl Given {
+    /// What is given by a rule that keeps answers: the word for how, for the record, and what the caller is told of it.
+    fn marked(mut answer: upstream::Answer<Body>, how: &'static str, says: HeaderValue, by: Option<RequestId>) -> Self {
+        answer.response.headers_mut().insert(ANSWER, says);
+        Self { answer, how: Some(how), by, again: None }
+    }
+}
+
 impl Kept {
     fn given(&self, permitted: &Permitted, age: Duration, is_stale: bool) -> Given {
         let mut answer = self.head.again(permitted, AnswerBody::Whole(Full::new(self.body.clone())).into());
-        let headers = answer.response.headers_mut();
-        headers.insert(AGE, HeaderValue::from(age.as_secs()));
-        headers.insert(ANSWER, HeaderValue::from_static(if is_stale { "kept; stale" } else { "kept" }));
-        Given { answer, how: Some(if is_stale { "stale" } else { "kept" }), by: Some(self.head.by), again: None }
+        answer.response.headers_mut().insert(AGE, HeaderValue::from(age.as_secs()));
+        let (how, says) = if is_stale { ("stale", "kept; stale") } else { ("kept", "kept") };
+        Given::marked(answer, how, HeaderValue::from_static(says), Some(self.head.by))
     }
 }
 
 impl Head {
-    /// The same answer for another caller: nothing that was done for the first counts as done for this one.
+    /// The answer for who asked it.
+    fn first(&self, body: Body) -> upstream::Answer<Body> {
+        upstream::Answer { node: self.node.clone(), summary: self.summary.clone(), ..self.answer(self.ignored.clone(), body) }
+    }
+
+    /// The same for another caller: nothing that was done for the first counts as done for this one.
     fn again(&self, permitted: &Permitted, body: Body) -> upstream::Answer<Body> {
         let settings = permitted.permit().settings();
         let left_out = self.ignored.iter().filter(|name| settings.iter().any(|sent| sent.name == **name)).cloned();
-        let ignored: Vec<_> = permitted.understood().address().ignored().iter().map(|name| Cow::Borrowed(*name)).chain(left_out).collect();
+        let ignored = permitted.understood().address().ignored().iter().map(|name| Cow::Borrowed(*name));
+        self.answer(ignored.chain(left_out).collect(), body)
+    }
+
+    fn answer(&self, ignored: Vec<Cow<'static, str>>, body: Body) -> upstream::Answer<Body> {
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers.clone();
-        tell_ignored(&ignored, response.headers_mut());
         upstream::Answer { response, node: None, query_id: self.query_id.clone(), ignored, summary: None }
     }
 }
 
 impl Passing {
     /// The answer that was asked for its caller alone.
-    pub fn answered(mut self, answer: upstream::Answer) -> Given {
-        let mut answer = answer.with(|body| Body::Own(body, None));
-        if let Some(changes) = &self.changes {
+    pub fn answered(self, answer: upstream::Answer) -> Given {
+        let Self { why, changes } = self;
+        if let Some(changes) = &changes {
             changes.mark();
         }
-        if let Body::Own(_, changes) = answer.response.body_mut() {
-            *changes = self.changes.take();
-        }
-        let how = self.why.map(|why| {
-            let says = HeaderValue::try_from(format!("bypassed; {why}")).unwrap_or(HeaderValue::from_static("bypassed"));
-            answer.response.headers_mut().insert(ANSWER, says);
-            "bypassed"
-        });
-        Given { answer, how, by: None, again: None }
+        let answer = answer.with(|body| Body::Own(body, changes));
+        let Some(why) = why else { return Given { answer, how: None, by: None, again: None } };
+        let says = HeaderValue::try_from(format!("bypassed; {why}")).unwrap_or(HeaderValue::from_static("bypassed"));
+        Given::marked(answer, "bypassed", says, None)
     }
 }
 
@@ -477,30 +481,23 @@ impl Lead {
     ///
     /// # Errors
     /// As asking.
-    pub async fn asks<F>(mut self, by: RequestId, ask: impl FnOnce(Permitted) -> F) -> Result<Given, Refusal>
+    pub async fn asks<F>(self, by: RequestId, ask: impl FnOnce(Permitted) -> F) -> Result<Given, Refusal>
     where
         F: Future<Output = Result<upstream::Answer, Refusal>> + Send + 'static,
     {
-        self.flying.by = by;
         let Self { permitted, reader, flying } = self;
         flying.store.metrics.answers_asked.inc();
-        tokio::spawn(flying.fly(ask(permitted)));
+        tokio::spawn(flying.fly(by, ask(permitted)));
         let head = reader.answered().await?;
-        let mut response = Response::new(Body::Shared(reader));
-        *response.status_mut() = head.status;
-        *response.headers_mut() = head.headers.clone();
-        tell_ignored(&head.ignored, response.headers_mut());
-        response.headers_mut().insert(ANSWER, HeaderValue::from_static("asked"));
-        let (node, query_id, ignored, summary) = (head.node.clone(), head.query_id.clone(), head.ignored.clone(), head.summary.clone());
-        Ok(Given { answer: upstream::Answer { response, node, query_id, ignored, summary }, how: Some("asked"), by: None, again: None })
+        Ok(Given::marked(head.first(Body::Shared(reader)), "asked", HeaderValue::from_static("asked"), None))
     }
 }
 
 impl Flying {
-    async fn fly(self, work: impl Future<Output = Result<upstream::Answer, Refusal>>) {
+    async fn fly(self, by: RequestId, work: impl Future<Output = Result<upstream::Answer, Refusal>>) {
         let all = async {
             match work.await {
-                Ok(answer) => self.pass_on(answer).await,
+                Ok(answer) => self.pass_on(by, answer).await,
                 Err(refusal) => self.flight.fails(refusal),
             }
         };
@@ -510,12 +507,11 @@ impl Flying {
         }
     }
 
-    async fn pass_on(&self, answer: upstream::Answer) {
+    async fn pass_on(&self, by: RequestId, answer: upstream::Answer) {
         let upstream::Answer { response, node, query_id, ignored, summary } = answer;
         let (parts, mut body) = response.into_parts();
-        let mut headers = parts.headers;
-        untell_ignored(&mut headers);
-        let head = Arc::new(Head { status: parts.status, headers, node, query_id, ignored, summary, by: self.by, at: clock::tick() });
+        let http::response::Parts { status, headers, .. } = parts;
+        let head = Arc::new(Head { status, headers, node, query_id, ignored, summary, by, at: clock::tick() });
         let length = body.size_hint().exact();
         self.flight.begins(Arc::clone(&head), body.clickhouse_code(), body.take_slot(), length);
         let mut last = None;
@@ -544,7 +540,7 @@ impl Flying {
     /// Keeps a whole answer, in memory of its own: what came is a part of larger buffers.
     fn keep(&self, head: Arc<Head>, pieces: &[Bytes]) {
         let body = Bytes::from(pieces.concat());
-        if self.is_kept && memmem::find(&body, EXCEPTION).is_none() && self.store.is_good(&self.asked, &[]) {
+        if self.store.room > 0 && memmem::find(&body, EXCEPTION).is_none() && self.store.is_good(&self.asked, &[]) {
             let until = self.keeping.ttl + self.keeping.stale_while_refreshing;
             self.store.kept.insert(self.key, Arc::new(Kept { head, body, asked: self.asked.clone(), until }));
         }
@@ -571,9 +567,7 @@ impl Joining {
         let Self { permitted, reader, store } = self;
         let Some(head) = reader.joined().await else { return Err(permitted) };
         store.metrics.answers_joined.inc();
-        let mut answer = head.again(&permitted, Body::Shared(reader));
-        answer.response.headers_mut().insert(ANSWER, HeaderValue::from_static("joined"));
-        Ok(Given { answer, how: Some("joined"), by: Some(head.by), again: None })
+        Ok(Given::marked(head.again(&permitted, Body::Shared(reader)), "joined", HeaderValue::from_static("joined"), Some(head.by)))
     }
 }
 

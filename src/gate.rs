@@ -24,6 +24,9 @@ use crate::upstream::{Answer, AnswerBody, Upstream};
 /// Ties an answer to its record, on every answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-keyhouse-request-id");
 
+/// Parameters of the caller that were understood and not sent on.
+const IGNORED: HeaderName = HeaderName::from_static("x-keyhouse-ignored");
+
 /// The reason for which a rule under observation would have refused.
 const OBSERVED: HeaderName = HeaderName::from_static("x-keyhouse-observed");
 
@@ -85,7 +88,7 @@ async fn pass(snapshot: &Arc<Snapshot>, audit: &Audit, running: i64, arrived: Ar
     snapshot.admission.count(&permitted, clock::tick())?;
     let id = entry.request_id;
     // What is kept needs no slot. The rest of the ways are boxed, because only rules that keep answers go them.
-    match snapshot.answers.find(permitted, id, clock::tick()) {
+    match snapshot.answers.find(permitted, clock::tick()) {
         Found::Nothing(permitted, passing) => {
             ask(snapshot, permitted, &id, |waited| entry.waited(waited)).await.map(|answer| passing.answered(answer))
         }
@@ -218,6 +221,11 @@ impl Handler for Gate {
         entry.answer_begins(response.status(), clock::tick());
         if let Ok(id) = HeaderValue::from_str(entry.request_id.as_str()) {
             response.headers_mut().insert(REQUEST_ID, id);
+        }
+        if !entry.ignored.is_empty()
+            && let Ok(names) = HeaderValue::from_str(&entry.ignored.join(", "))
+        {
+            response.headers_mut().insert(IGNORED, names);
         }
         if let Some(reason) = entry.observed {
             response.headers_mut().insert(OBSERVED, HeaderValue::from_static(reason));

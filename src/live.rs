@@ -10,7 +10,7 @@ use std::fmt;
 
 use crate::catalog::{self, Setting};
 use crate::grants::{Grant, Held, Hold, Holder, On, closed, limits, quote};
-use crate::policy::{self, Means, Pattern};
+use crate::policy::{self, Means, Pattern, is_of_system};
 use crate::refusal::{Reason, Refusal};
 use crate::statement::quoted;
 use crate::upstream::{Seen, Unset, Upstream};
@@ -339,14 +339,13 @@ impl View<'_> {
         );
         let Some(told) = self.answer(seen, "SELECT name FROM system.databases", None, "the databases that it sees").await? else { return Ok(()) };
         let patterns = || self.holder.rules.iter().flat_map(|rule| &rule.tables).map(|(_, pattern)| *pattern);
-        let is_of_server = |name: &str| matches!(name, "system" | "information_schema" | "INFORMATION_SCHEMA");
         let more: Vec<&str> = told
             .lines()
-            .filter(|name| !is_of_server(name) && !patterns().any(|pattern| Pattern::whole(name).is_some_and(|whole| whole.meets(pattern))))
+            .filter(|name| !is_of_system(name) && !patterns().any(|pattern| Pattern::whole(name).is_some_and(|whole| whole.meets(pattern))))
             .collect();
         let missing: BTreeSet<&str> = patterns()
             .map(|pattern| pattern.parts().0)
-            .filter(|name| !name.contains('*') && !is_of_server(name) && !told.lines().any(|seen| seen == *name))
+            .filter(|name| !name.contains('*') && !is_of_system(name) && !told.lines().any(|seen| seen == *name))
             .collect();
         if !more.is_empty() {
             let what = format!("sees databases that none of its rules names: {}", more.join(", "));

@@ -17,6 +17,7 @@ mod template;
 mod whom;
 mod windows;
 
+pub use base::is_of_system;
 pub use decide::{Denied, Permit, Permitted, decide};
 pub use file::{Choice, Names, Rules, WrittenRules, files, is_test, load};
 pub use keeping::{Keeping, SharedWith};

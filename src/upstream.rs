@@ -18,7 +18,7 @@ use std::time::Duration;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
-pub use answer::{Answer, AnswerBody, tell_ignored, untell_ignored};
+pub use answer::{Answer, AnswerBody};
 pub use live::{Seen, Unset};
 pub use outgoing::{Preview, Written};
 

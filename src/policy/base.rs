@@ -29,7 +29,7 @@ pub(super) fn is_plain_table(database: &str, table: &str) -> bool {
 pub(super) const NAMES: [&str; 6] = ["databases", "tables", "columns", "functions", "completions", "documentation"];
 
 /// Whether the database is the server's own.
-pub(super) fn is_of_system(database: &str) -> bool {
+pub fn is_of_system(database: &str) -> bool {
     database == "system" || is_information_schema(database)
 }
 

@@ -28,9 +28,6 @@ const EXCEPTION_CODE: HeaderName = HeaderName::from_static("x-clickhouse-excepti
 const QUERY_ID: HeaderName = HeaderName::from_static("x-clickhouse-query-id");
 const SUMMARY: HeaderName = HeaderName::from_static("x-clickhouse-summary");
 
-/// Parameters of the caller that were understood and not sent on.
-const IGNORED: HeaderName = HeaderName::from_static("x-keyhouse-ignored");
-
 /// Headers of an answer that callers get. A statement can set any header in ClickHouse, so that the rest stays here.
 const PASSED_ON: [HeaderName; 7] = [
     CONTENT_TYPE,
@@ -94,7 +91,6 @@ impl Answer {
             response.headers_mut().entry(name).or_insert_with(|| value.clone());
         }
         response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        tell_ignored(&ignored, response.headers_mut());
         Ok(Self { response, node: Some(shown), query_id, ignored, summary })
     }
 
@@ -129,20 +125,6 @@ impl<B> Answer<B> {
         let Self { response, node, query_id, ignored, summary } = self;
         Answer { response: response.map(body), node, query_id, ignored, summary }
     }
-}
-
-/// Says which parameters of the caller were not sent on, where there are any.
-pub fn tell_ignored(ignored: &[Cow<'static, str>], headers: &mut HeaderMap) {
-    if !ignored.is_empty()
-        && let Ok(names) = HeaderValue::from_str(&ignored.join(", "))
-    {
-        headers.insert(IGNORED, names);
-    }
-}
-
-/// Says nothing of them: they are one caller's.
-pub fn untell_ignored(headers: &mut HeaderMap) {
-    headers.remove(IGNORED);
 }
 
 /// The ClickHouse error in the head.
