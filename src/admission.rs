@@ -1,22 +1,28 @@
-//! Who may ask now: how many statements begin in a minute, and how many run at once. What is over the first is told when to
-//! come again; what is over the second waits for its turn, or is told so.
+//! Who may ask now: how many statements begin in a minute, how many run at once, how fast bytes go, and what a window of time has
+//! room for. What is over a rate or a window is told when to come again; what finds no slot waits for its turn, or is told so.
 
+mod meter;
 mod queue;
 mod rate;
 mod slots;
+mod window;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use meter::{Meter, Metered};
 pub use slots::Slot;
 
 use crate::clock;
-use crate::config::{Config, Queue, Share, Shares};
+use crate::config::{Config, Queue, Share, Shares, Window};
 use crate::policy::Permitted;
 use crate::record::Metrics;
 use crate::refusal::{Reason, Refusal};
-use slots::{Held, Place, State, Turn};
+use crate::statement::Brake;
+use meter::Throttle;
+use slots::{Bytes, Held, Place, Spendthrift, State, Turn};
 
 /// What is counted apart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -62,16 +68,49 @@ struct Bound {
     most: u32,
 }
 
+/// All limits that one statement counts for, the narrowest first: that is the one that a caller is told of, and can do something about.
+struct Bounds(Vec<(Scope, Share)>);
+
+impl Bounds {
+    /// Those that limit this.
+    fn of<T>(&self, limit: impl Fn(&Share) -> Option<T>) -> impl Iterator<Item = (Scope, T)> {
+        self.0.iter().filter_map(move |(scope, share)| Some((scope.clone(), limit(share)?)))
+    }
+
+    fn most(&self, limit: impl Fn(&Share) -> Option<u32>) -> Vec<Bound> {
+        self.of(limit).map(|(scope, most)| Bound { scope, most }).collect()
+    }
+
+    fn rates(&self, limit: impl Fn(&Share) -> Option<NonZeroU64>) -> Vec<(Scope, NonZeroU64)> {
+        self.of(limit).collect()
+    }
+
+    fn windows(&self, limits: impl Fn(&Window) -> bool) -> Vec<(Scope, Window)> {
+        self.of(|share| share.window.filter(&limits)).collect()
+    }
+}
+
 /// A permitted statement whose turn it is. Only [`Admission::admit`] makes one.
 pub struct Admitted {
     permitted: Permitted,
-    slot: Option<Slot>,
+    terms: Terms,
+}
+
+/// How a statement may run.
+#[derive(Default)]
+pub struct Terms {
+    /// What to hold until the last of its answer has gone out.
+    pub slot: Option<Slot>,
+    /// When it has to be over.
+    pub deadline: Option<Instant>,
+    /// What holds back the data that goes with it.
+    pub brake: Option<Box<dyn Brake>>,
 }
 
 impl Admitted {
-    /// What may run, and what to hold until the last of its answer has gone out.
-    pub fn into_parts(self) -> (Permitted, Option<Slot>) {
-        (self.permitted, self.slot)
+    /// What may run, and how.
+    pub fn into_parts(self) -> (Permitted, Terms) {
+        (self.permitted, self.terms)
     }
 }
 
@@ -99,71 +138,101 @@ impl Admission {
         Self { shares: config.admission.shares, users, queue: config.admission.queue, state }
     }
 
-    /// Counts a statement that would begin now.
+    /// Counts a statement that would begin now, and tells what its answer's bytes count for.
     ///
     /// # Errors
     /// 429 with the limit and the time to wait; it counts nowhere then.
-    pub fn count(&self, permitted: &Permitted, now: Instant) -> Result<(), Refusal> {
-        let bounds = self.bounds(permitted, |share| share.per_minute.map(Into::into));
-        self.state.count(&bounds, now).map_err(|(bound, wait)| {
+    pub fn count(&self, permitted: &Permitted, now: Instant) -> Result<Option<Box<Meter>>, Refusal> {
+        let bounds = self.bounds(permitted);
+        if bounds.0.is_empty() {
+            return Ok(None);
+        }
+        let windows = bounds.windows(|window| window.answer_bytes.is_some());
+        self.state.has_room(&windows, now).map_err(|spent| exhausted(&spent))?;
+        self.state.count(&bounds.most(|share| share.per_minute.map(Into::into)), now).map_err(|(bound, wait)| {
             let (whose, place) = (bound.scope.whose(), bound.scope.place("per_minute"));
             let says = format!("{whose} takes {} a minute {place}. Ask again in {}.", statements(bound.most), shown(wait));
             Refusal::new(Reason::RateExceeded, says).retry_after(wait)
-        })
+        })?;
+        Ok(Meter::new(&self.state, bounds.rates(|share| share.answers_per_second), windows))
     }
 
     /// Gives a statement its slot, when it is its turn, and tells how long it waited where it had to.
     ///
     /// # Errors
-    /// 429 where too many wait, or its turn does not come in time.
+    /// 429 where too many wait, its turn does not come in time, or the time that statements may run is used up.
     pub async fn admit(&self, permitted: Permitted, waited: impl FnOnce(Duration)) -> Result<Admitted, Refusal> {
-        let bounds = self.bounds(&permitted, |share| share.concurrent.map(Into::into));
-        if bounds.is_empty() {
-            return Ok(Admitted { permitted, slot: None });
+        let bounds = self.bounds(&permitted);
+        if bounds.0.is_empty() {
+            return Ok(Admitted { permitted, terms: Terms::default() });
         }
-        let slot = match self.state.ask(permitted.understood().caller().key(), bounds, self.queue.length) {
-            Held::Slot(slot) => slot,
-            // Boxed, because few wait: every request would carry its room.
-            Held::Turn(turn) => Box::pin(self.wait(turn, waited)).await?,
-            Held::Full(bound) => return Err(self.refusal(&bound, None)),
+        let (slots, windows) = (bounds.most(|share| share.concurrent.map(Into::into)), bounds.windows(|window| window.running_time.is_some()));
+        let timeout = bounds.of(|share| share.statement_timeout).map(|(_, timeout)| timeout).min();
+        let deadline = timeout.map(|timeout| clock::tick() + timeout);
+        let rates = bounds.rates(|share| share.data_per_second);
+        let throttle = || Box::new(Throttle::new(Arc::clone(&self.state), Bytes::Data, rates)) as Box<dyn Brake>;
+        let brake = (permitted.understood().has_data() && bounds.0.iter().any(|(_, share)| share.data_per_second.is_some())).then(throttle);
+        let slot = match slots.is_empty() {
+            true => (!windows.is_empty()).then(|| self.state.free_slot()),
+            false => Some(match self.state.ask(permitted.understood().caller().key(), slots, self.queue.length) {
+                Held::Slot(slot) => slot,
+                // Boxed, because few wait: every request would carry its room.
+                Held::Turn(turn) => Box::pin(self.wait(turn, timeout, waited)).await?,
+                Held::Full(bound) => return Err(self.refusal(&bound, None)),
+            }),
         };
-        Ok(Admitted { permitted, slot: Some(slot) })
+        let mut terms = Terms { slot, deadline, brake };
+        if !windows.is_empty() {
+            let now = clock::tick();
+            if let Some(left) = self.state.time_left(&windows, now).map_err(|spent| exhausted(&spent))? {
+                terms.deadline = Some(terms.deadline.map_or(now + left, |deadline| deadline.min(now + left)));
+            }
+            terms.slot = terms.slot.map(|slot| slot.timed(windows.into_iter().map(|(scope, _)| scope).collect(), now));
+        }
+        Ok(Admitted { permitted, terms })
     }
 
-    async fn wait(&self, mut turn: Turn, waited: impl FnOnce(Duration)) -> Result<Slot, Refusal> {
-        let began = clock::tick();
-        let came = tokio::time::timeout(self.queue.time, turn.comes()).await;
+    async fn wait(&self, mut turn: Turn, timeout: Option<Duration>, waited: impl FnOnce(Duration)) -> Result<Slot, Refusal> {
+        let (began, time) = (clock::tick(), timeout.map_or(self.queue.time, |timeout| timeout.min(self.queue.time)));
+        let came = tokio::time::timeout(time, turn.comes()).await;
         waited(clock::tick().duration_since(began));
         match came {
             Ok(Some(slot)) => Ok(slot),
             Ok(None) | Err(_) => {
                 let Place { number, bound } = turn.place();
-                Err(self.refusal(&bound, Some(number)))
+                Err(self.refusal(&bound, Some((number, time))))
             }
         }
     }
 
     /// Every limit that this statement counts for.
-    fn bounds(&self, permitted: &Permitted, most: impl Fn(&Share) -> Option<u32>) -> Vec<Bound> {
+    fn bounds(&self, permitted: &Permitted) -> Bounds {
         let (permit, caller) = (permitted.permit(), permitted.understood().caller());
-        let rule = permit.admission();
         let mut bounds = Vec::new();
-        let mut add = |share: &Share, scope: &dyn Fn() -> Scope| bounds.extend(most(share).map(|most| Bound { scope: scope(), most }));
-        // The narrowest first: that is the one that a caller is told of, and can do something about.
-        add(&rule.caller, &|| Scope::CallerOfRule(Arc::clone(caller.key()), Arc::clone(permit.rule())));
+        let mut add = |share: &Share, scope: &dyn Fn() -> Scope| {
+            if !share.is_open() {
+                bounds.push((scope(), *share));
+            }
+        };
+        if let Some(rule) = permit.admission() {
+            add(&rule.caller, &|| Scope::CallerOfRule(Arc::clone(caller.key()), Arc::clone(permit.rule())));
+        }
         add(&self.shares.caller, &|| Scope::Caller(Arc::clone(caller.key())));
-        add(&rule.all, &|| Scope::Rule(Arc::clone(permit.rule())));
+        if let Some(rule) = permit.admission() {
+            add(&rule.all, &|| Scope::Rule(Arc::clone(permit.rule())));
+        }
         if let Some(share) = self.users.get(permit.act_as().as_ref()) {
             add(share, &|| Scope::ActAs(Arc::clone(permit.act_as())));
         }
         add(&self.shares.all, &|| Scope::All);
-        bounds
+        Bounds(bounds)
     }
 
-    fn refusal(&self, bound: &Bound, number: Option<usize>) -> Refusal {
-        let time = humantime::format_duration(self.queue.time);
-        let waits = match number {
-            Some(number) => format!("this one waited for {time} and is number {number} of those that wait"),
+    fn refusal(&self, bound: &Bound, waited: Option<(usize, Duration)>) -> Refusal {
+        let waits = match waited {
+            Some((number, time)) => {
+                format!("this one waited for {} and is number {number} of those that wait", humantime::format_duration(time))
+            }
             None if self.queue.length == 0 => "none may wait (admission.queue.length)".to_owned(),
             None => format!("{} wait already (admission.queue.length)", self.queue.length),
         };
@@ -171,6 +240,19 @@ impl Admission {
         let says = format!("{whose} runs {} at once {place}; {waits}. Ask again in {}.", statements(bound.most), shown(AGAIN));
         Refusal::new(Reason::TooManyStatements, says).retry_after(AGAIN)
     }
+}
+
+/// What is told where a window is used up.
+fn exhausted(spent: &Spendthrift) -> Refusal {
+    let Spendthrift { scope, window, wait } = spent;
+    let bytes = window.answer_bytes.map(|most| bytesize::ByteSize(most.get()).to_string());
+    let time = window.running_time.map(|most| humantime::format_duration(most).to_string());
+    let most: Vec<String> =
+        bytes.map(|bytes| format!("{bytes} of answers")).into_iter().chain(time.map(|time| format!("{time} of running"))).collect();
+    let length = humantime::format_duration(window.length);
+    let (whose, place, wait) = (scope.whose(), scope.place("window"), (*wait).max(Duration::from_secs(1)));
+    let says = format!("{whose} gives {} in {length} {place}, and that is used up. Ask again in {}.", most.join(" and "), shown(wait));
+    Refusal::new(Reason::WindowExceeded, says).retry_after(wait)
 }
 
 /// When to ask again where nobody can know when a slot is free.

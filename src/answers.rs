@@ -31,11 +31,11 @@ use crate::clock;
 use crate::config::{Config, UpstreamUser};
 use crate::digest::sha256;
 use crate::policy::{Keeping, Permitted, is_of_system};
-use crate::record::{Metrics, RequestId, Told};
+use crate::record::{Metrics, RequestId, Stopped, Told};
 use crate::refusal::Refusal;
 use crate::statement::{Effect, Name, Via};
 use crate::upstream::{self, AnswerBody};
-use flight::{Budget, Flight, Reader};
+use flight::{Budget, Flight, Reader, Why};
 use key::{Key, key};
 use marks::{Mark, Marks, Moment};
 
@@ -526,7 +526,7 @@ impl Flying {
                         self.flight.push(piece, body.clickhouse_code());
                     }
                 }
-                Some(Err(error)) => return self.flight.breaks(&error.to_string()),
+                Some(Err(error)) => return self.flight.breaks(why(&*error)),
                 None => break,
             }
         }
@@ -547,9 +547,13 @@ impl Flying {
     }
 }
 
+fn why(error: &(dyn std::error::Error + 'static)) -> Why {
+    error.downcast_ref::<Stopped>().map_or_else(|| Why::Else(error.to_string().into()), |stopped| Why::Stopped(stopped.clone()))
+}
+
 impl Drop for Flying {
     fn drop(&mut self) {
-        self.flight.breaks("the statement was given up");
+        self.flight.breaks(Why::Else("the statement was given up".into()));
         let mut flights = self.store.flights();
         // Another may fly under the same key by now.
         if flights.get(&self.key).is_some_and(|airborne| Arc::ptr_eq(&airborne.flight, &self.flight)) {

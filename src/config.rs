@@ -19,7 +19,7 @@ pub use command::Command;
 pub use preset::TENANT;
 pub use problems::{Problem, Problems};
 pub use secret::Secret;
-pub use share::{Share, Shares};
+pub use share::{Share, Shares, Window};
 
 use std::path::Path;
 

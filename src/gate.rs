@@ -9,14 +9,14 @@ use http::{HeaderValue, Method, Response};
 use http_body_util::{BodyExt, Full};
 use tokio::task::JoinSet;
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Meter, Metered};
 use crate::answers::{Answers, Body, Found, Given, Joining, Lead};
 use crate::clock;
 use crate::config::{Limits, Secret, StatementForm};
 use crate::identity::{Caller, Identities, Resource};
 use crate::listen::{Arrived, Asked, Handler};
 use crate::policy::{self, Asking, Permit, Permitted, Rules};
-use crate::record::{Audit, Entry, Metrics, Outcome, Recorded, Recording, RequestId};
+use crate::record::{Audit, Draft, Entry, Metrics, Outcome, Recorded, Recording, RequestId};
 use crate::refusal::{Reason, Refusal, wants_json};
 use crate::statement::{self, Kept, Opinion, Reader, Seen, Understood};
 use crate::upstream::{Answer, AnswerBody, Upstream};
@@ -62,12 +62,18 @@ pub struct Snapshot {
 pub type Current = Arc<ArcSwap<Snapshot>>;
 
 /// The walk. Early returns are refusals; the last line is the only way to ClickHouse.
-async fn pass(snapshot: &Arc<Snapshot>, audit: &Audit, running: i64, arrived: Arrived, now: SystemTime, entry: &mut Entry) -> Result<Given, Refusal> {
-    audit.check()?;
+async fn pass(
+    snapshot: &Arc<Snapshot>,
+    gate: &Gate,
+    arrived: Arrived,
+    now: SystemTime,
+    entry: &mut Entry,
+) -> Result<(Given, Option<Box<Meter>>), Refusal> {
+    gate.audit.check()?;
     match arrived.check()? {
-        Asked::Ping => return snapshot.upstream.pong().map(Given::from),
-        Asked::Metadata => return metadata(&snapshot.resource, arrived.head().uri.path()).map(Given::from),
-        Asked::Statement => not_too_many(running, &snapshot.limits)?,
+        Asked::Ping => return snapshot.upstream.pong().map(|pong| (pong.into(), None)),
+        Asked::Metadata => return metadata(&snapshot.resource, arrived.head().uri.path()).map(|document| (document.into(), None)),
+        Asked::Statement => not_too_many(gate.metrics.requests_running.get(), &snapshot.limits)?,
     }
     let mut identified = snapshot.identities.identify(arrived, now).await?;
     entry.saw_caller(identified.caller());
@@ -85,33 +91,42 @@ async fn pass(snapshot: &Arc<Snapshot>, audit: &Audit, running: i64, arrived: Ar
         denied.refusal
     })?;
     entry.saw_permit(permitted.permit());
-    snapshot.admission.count(&permitted, clock::tick())?;
-    let id = entry.request_id;
+    let meter = snapshot.admission.count(&permitted, clock::tick())?;
+    let by = ByWhom { id: entry.request_id, draft: gate.draft(snapshot, entry) };
     // What is kept needs no slot. The rest of the ways are boxed, because only rules that keep answers go them.
-    match snapshot.answers.find(permitted, clock::tick()) {
+    let given = match snapshot.answers.find(permitted, clock::tick()) {
         Found::Nothing(permitted, passing) => {
-            ask(snapshot, permitted, &id, |waited| entry.waited(waited)).await.map(|answer| passing.answered(answer))
+            let answer = ask(snapshot, permitted, by, |waited| entry.waited(waited)).await?;
+            passing.answered(answer)
         }
-        Found::Kept(given) => Ok(*given),
-        Found::Leads(lead) => Box::pin(ask_for_all(snapshot, *lead, entry)).await,
-        Found::Joins(joining) => Box::pin(join(snapshot, *joining, entry)).await,
-    }
+        Found::Kept(given) => *given,
+        Found::Leads(lead) => Box::pin(ask_for_all(snapshot, *lead, by, entry)).await?,
+        Found::Joins(joining) => Box::pin(join(snapshot, *joining, by, entry)).await?,
+    };
+    Ok((given, meter))
+}
+
+/// The request that a statement is asked for.
+struct ByWhom {
+    id: RequestId,
+    /// The record of the statement's end, should Keyhouse have to bring that about.
+    draft: Option<Draft>,
 }
 
 /// Its turn, and the only way to ClickHouse.
-async fn ask(snapshot: &Snapshot, permitted: Permitted, id: &RequestId, waited: impl FnOnce(Duration)) -> Result<Answer, Refusal> {
+async fn ask(snapshot: &Snapshot, permitted: Permitted, by: ByWhom, waited: impl FnOnce(Duration)) -> Result<Answer, Refusal> {
     let admitted = snapshot.admission.admit(permitted, waited).await?;
-    snapshot.upstream.forward(admitted, id).await
+    snapshot.upstream.forward(admitted, &by.id, by.draft).await
 }
 
 /// The same for all who ask it meanwhile.
-async fn ask_for_all(snapshot: &Arc<Snapshot>, lead: Lead, entry: &mut Entry) -> Result<Given, Refusal> {
-    let (snapshot, id, waited) = (Arc::clone(snapshot), entry.request_id, Arc::new(OnceLock::new()));
+async fn ask_for_all(snapshot: &Arc<Snapshot>, lead: Lead, by: ByWhom, entry: &mut Entry) -> Result<Given, Refusal> {
+    let (snapshot, waited) = (Arc::clone(snapshot), Arc::new(OnceLock::new()));
     let tells = Arc::clone(&waited);
     let given = lead
-        .asks(id, |permitted| async move {
+        .asks(by.id, |permitted| async move {
             // It waits once at most.
-            ask(&snapshot, permitted, &id, |time| tells.set(time).unwrap_or_default()).await
+            ask(&snapshot, permitted, by, |time| tells.set(time).unwrap_or_default()).await
         })
         .await;
     if let Some(time) = waited.get() {
@@ -121,11 +136,10 @@ async fn ask_for_all(snapshot: &Arc<Snapshot>, lead: Lead, entry: &mut Entry) ->
 }
 
 /// What another asks, or the same asked alone where that fails.
-async fn join(snapshot: &Snapshot, joining: Joining, entry: &mut Entry) -> Result<Given, Refusal> {
-    let id = entry.request_id;
+async fn join(snapshot: &Snapshot, joining: Joining, by: ByWhom, entry: &mut Entry) -> Result<Given, Refusal> {
     match joining.joins().await {
         Ok(given) => Ok(given),
-        Err(permitted) => ask(snapshot, permitted, &id, |waited| entry.waited(waited)).await.map(Given::from),
+        Err(permitted) => ask(snapshot, permitted, by, |waited| entry.waited(waited)).await.map(Given::from),
     }
 }
 
@@ -157,13 +171,20 @@ impl Gate {
         Self { current, audit, metrics }
     }
 
+    /// The beginning of the record of a statement's end, where the config names who brings that about.
+    fn draft(&self, snapshot: &Snapshot, entry: &Entry) -> Option<Draft> {
+        let kills = entry.act_as.as_ref().is_some_and(|user| snapshot.upstream.kills(user));
+        kills.then(|| Draft::new(entry.clone(), Arc::clone(&self.audit), Arc::clone(&self.metrics)))
+    }
+
     /// Asks again what was given from memory, as a request of its own behind the caller's.
     fn ask_again(&self, snapshot: &Arc<Snapshot>, lead: Lead, entry: Entry) {
         let (gate, snapshot) = (self.clone(), Arc::clone(snapshot));
         let mut recording = Recording::new(entry, Arc::clone(&self.audit), Arc::clone(&self.metrics));
         tokio::spawn(async move {
             let entry = recording.entry();
-            let response = match ask_for_all(&snapshot, lead, entry).await {
+            let by = ByWhom { id: entry.request_id, draft: gate.draft(&snapshot, entry) };
+            let response = match ask_for_all(&snapshot, lead, by, entry).await {
                 Ok(given) => entry.saw_given(given),
                 Err(refusal) => gate.refuse(&refusal, &snapshot.resource, false, entry),
             };
@@ -191,7 +212,7 @@ impl Gate {
 }
 
 impl Handler for Gate {
-    type Body = Recorded<Body>;
+    type Body = Recorded<Metered<Body>>;
 
     async fn answer(&self, arrived: Arrived) -> Response<Self::Body> {
         let now = clock::now();
@@ -204,8 +225,10 @@ impl Handler for Gate {
         entry.generation = snapshot.generation;
         let mut recording = Recording::new(entry, Arc::clone(&self.audit), Arc::clone(&self.metrics));
         let entry = recording.entry();
-        let mut response = match pass(&snapshot, &self.audit, self.metrics.requests_running.get(), arrived, now, entry).await {
-            Ok(mut given) => {
+        let mut meter = None;
+        let mut response = match pass(&snapshot, self, arrived, now, entry).await {
+            Ok((mut given, counts)) => {
+                meter = counts;
                 let again = given.again.take().filter(|_| self.metrics.requests_running.get() < i64::from(snapshot.limits.requests));
                 if let Some(lead) = again {
                     self.ask_again(&snapshot, *lead, entry.asked_again(now, clock::tick()));
@@ -230,7 +253,7 @@ impl Handler for Gate {
         if let Some(reason) = entry.observed {
             response.headers_mut().insert(OBSERVED, HeaderValue::from_static(reason));
         }
-        response.map(|body| Recorded::new(body, recording))
+        response.map(|body| Recorded::new(Metered::new(body, meter), recording))
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Holder<'a> {
     pub databases: Vec<&'a str>,
     /// The rules.
     pub rules: Vec<Means<'a>>,
+    /// Whether it ends statements of others (`kill_as`).
+    pub kills: bool,
 }
 
 /// Every user that rules act as. Two names for one user of one server share what they may do.
@@ -49,15 +51,17 @@ pub fn holders<'a>(config: &'a Config, rules: &'a Rules) -> Vec<Holder<'a>> {
     let mut holders: Vec<Holder<'a>> = Vec::new();
     for (name, user) in &config.users {
         let means = rules.iter().filter(|rule| rule.act_as() == name).map(Rule::means);
+        let kills = config.clusters.get(&user.cluster).is_some_and(|cluster| cluster.kill_as.as_ref() == Some(name));
         match holders.iter_mut().find(|holder| holder.cluster == user.cluster && holder.user == user.user) {
             Some(holder) => {
                 holder.names.push(name);
                 holder.databases.push(&user.database);
                 holder.rules.extend(means);
+                holder.kills |= kills;
             }
             None => {
                 let databases = vec![user.database.as_str()];
-                holders.push(Holder { cluster: &user.cluster, user: &user.user, names: vec![name], databases, rules: means.collect() });
+                holders.push(Holder { cluster: &user.cluster, user: &user.user, names: vec![name], databases, rules: means.collect(), kills });
             }
         }
     }
@@ -96,6 +100,13 @@ impl Holder<'_> {
     /// What a person has to know beside it.
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
+        if self.kills {
+            notes.push(format!(
+                "{} ends statements (kill_as): GRANT KILL QUERY ON *.* TO {}, by hand, and a profile without readonly.",
+                quote(self.user),
+                quote(self.user)
+            ));
+        }
         for rule in &self.rules {
             let name = rule.name;
             if rule.computed_names {
@@ -169,8 +180,14 @@ mod tests {
         let mut problems = Problems::default();
         let rules = policy::load(folder.path(), Names::Any, &mut problems);
         assert!(problems.is_empty(), "{problems}");
-        let holder =
-            Holder { cluster: "main", user: "kh", names: vec!["kh"], databases: vec!["default"], rules: rules.iter().map(Rule::means).collect() };
+        let holder = Holder {
+            cluster: "main",
+            user: "kh",
+            names: vec!["kh"],
+            databases: vec!["default"],
+            rules: rules.iter().map(Rule::means).collect(),
+            kills: false,
+        };
         write(Form::Sql, &[holder], None)
     }
 

@@ -6,6 +6,6 @@ mod entry;
 mod metrics;
 
 pub use audit::{Audit, Lost};
-pub use body::{Recorded, Recording, Told};
+pub use body::{Draft, Recorded, Recording, Stopped, Told};
 pub use entry::{CallerLine, Entry, Outcome, ReachLine, Rendered, RequestId};
 pub use metrics::Metrics;

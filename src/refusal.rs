@@ -29,6 +29,7 @@ const LIMIT_EXCEEDED: ClickHouseError = ClickHouseError { number: 290, name: "LI
 const NOT_IMPLEMENTED: ClickHouseError = ClickHouseError { number: 48, name: "NOT_IMPLEMENTED" };
 const NETWORK_ERROR: ClickHouseError = ClickHouseError { number: 210, name: "NETWORK_ERROR" };
 const SOCKET_TIMEOUT: ClickHouseError = ClickHouseError { number: 209, name: "SOCKET_TIMEOUT" };
+const TIMEOUT_EXCEEDED: ClickHouseError = ClickHouseError { number: 159, name: "TIMEOUT_EXCEEDED" };
 const QUOTA_EXCEEDED: ClickHouseError = ClickHouseError { number: 201, name: "QUOTA_EXCEEDED" };
 const NO_RESOURCES: ClickHouseError = ClickHouseError { number: 202, name: "TOO_MANY_SIMULTANEOUS_QUERIES" };
 const LOGICAL_ERROR: ClickHouseError = ClickHouseError { number: 49, name: "LOGICAL_ERROR" };
@@ -152,6 +153,8 @@ reasons! {
     ClaimNotUsable "claim-not-usable" FORBIDDEN ACCESS_DENIED "A claim that the rule is filled in from is missing, empty or of another form.";
     RateExceeded "rate-exceeded" TOO_MANY_REQUESTS QUOTA_EXCEEDED "More statements begin in a minute than the config or the rule has room for.";
     TooManyStatements "too-many-statements" TOO_MANY_REQUESTS NO_RESOURCES "More statements run at once than the config or the rule has room for, and this one's turn did not come in time, or too many wait.";
+    WindowExceeded "window-exceeded" TOO_MANY_REQUESTS QUOTA_EXCEEDED "Answers have more bytes, or statements run longer, than a window of the config or the rule has room for.";
+    StatementTimeout "statement-timeout" GATEWAY_TIMEOUT TIMEOUT_EXCEEDED "The statement took longer than the config or the rule allows, or than was left of a window.";
     UpstreamUnreachable "upstream-unreachable" BAD_GATEWAY NETWORK_ERROR "No node of the cluster takes a connection.";
     UpstreamCredentials "upstream-credentials" BAD_GATEWAY NETWORK_ERROR "ClickHouse does not accept the credential that the rule acts as.";
     UpstreamSettings "upstream-settings" BAD_GATEWAY NETWORK_ERROR "A setting that must protect the statement cannot be set on this server.";

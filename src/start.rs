@@ -185,8 +185,9 @@ impl Prepared {
         tracing::info!("stopping: running answers have {} to end", humantime::format_duration(drain_timeout));
         if !drain.finish(drain_timeout).await {
             tracing::warn!("some answers did not end in time and are cut off");
-            audit.cuts_off();
         }
+        // Also what Keyhouse asks of itself, which no connection waits for.
+        audit.cuts_off();
         drop(workers);
         Ok(())
     }

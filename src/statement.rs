@@ -52,7 +52,7 @@ pub use address::Address;
 pub use cache_control::CacheControl;
 pub use canonical::{is_plain_name, quoted, quoted_name};
 pub use coding::Coding;
-pub use data::{Cut, Data, Turn};
+pub use data::{Brake, Cut, Data, Turn};
 pub use form::{Columns, Upload};
 pub use grammar::Parameters;
 pub use kept::Kept;
@@ -222,6 +222,11 @@ impl Understood {
     /// How many bytes of data went on so far, where there is any.
     pub fn data_passed(&self) -> Option<Arc<AtomicU64>> {
         self.data.as_ref().map(Data::passed)
+    }
+
+    /// Whether data goes with it.
+    pub fn has_data(&self) -> bool {
+        self.data.is_some()
     }
 
     /// Takes the data of an INSERT: it can be sent but once.

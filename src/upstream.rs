@@ -4,6 +4,7 @@ mod answer;
 mod form;
 #[cfg(keyhouse_fuzz)]
 pub mod fuzzing;
+mod kill;
 mod live;
 mod node;
 mod outgoing;
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
@@ -22,17 +23,22 @@ pub use answer::{Answer, AnswerBody};
 pub use live::{Seen, Unset};
 pub use outgoing::{Preview, Written};
 
-use crate::admission::Admitted;
+use crate::admission::{Admitted, Terms};
+use crate::clock;
 use crate::config::{self, Config, Endpoint, Problems, UpstreamUser};
 use crate::dial::{self, Dialer};
 use crate::digest::sha256;
 use crate::policy::{Permitted, Rules};
-use crate::record::{Metrics, RequestId};
+use crate::record::{Draft, Metrics, RequestId};
 use crate::refusal::{Reason, Refusal, chain};
 use crate::statement::Data;
+use kill::Sent;
 use node::{Connection, Failure, Node, Repeat};
 use outgoing::OutgoingBody;
 use settings::{Known, Question};
+
+/// ClickHouse, which counts whole seconds, has so much longer to say itself that the time is over.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How often a user that could not be asked for its settings is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
@@ -46,6 +52,8 @@ pub struct Upstream {
 struct Cluster {
     nodes: Vec<Arc<Node>>,
     turn: AtomicUsize,
+    /// Who ends statements that were given up.
+    kill_as: Option<String>,
 }
 
 /// A credential with what is known about it.
@@ -74,50 +82,80 @@ impl Upstream {
     }
 
     /// Sends an admitted statement, with the data that follows it, and returns the beginning of its answer, which holds the slot
-    /// until its end.
+    /// until its end. What is given up before that is killed at ClickHouse where the config names who does, with a record made of
+    /// the draft.
     ///
     /// # Errors
-    /// 502 and 504 where there is none, 400, 408 and 413 where the data breaks off, always before a byte of an answer has
-    /// gone out.
-    pub async fn forward(&self, admitted: Admitted, id: &RequestId) -> Result<Answer, Refusal> {
-        let (mut permitted, slot) = admitted.into_parts();
+    /// 502 and 504 where there is none, or none in time, 400, 408 and 413 where the data breaks off, always before a byte of an
+    /// answer has gone out.
+    pub async fn forward(self: &Arc<Self>, admitted: Admitted, id: &RequestId, draft: Option<Draft>) -> Result<Answer, Refusal> {
+        let (permitted, terms) = admitted.into_parts();
+        let Some(deadline) = terms.deadline else { return self.exchange(permitted, terms, id, draft).await };
+        // Boxed with its timer, because only statements with a limit need one.
+        let asked = Box::pin(tokio::time::timeout_at((deadline + GRACE).into(), self.exchange(permitted, terms, id, draft)));
+        asked.await.unwrap_or_else(|_elapsed| Err(overdue()))
+    }
+
+    async fn exchange(self: &Arc<Self>, mut permitted: Permitted, terms: Terms, id: &RequestId, draft: Option<Draft>) -> Result<Answer, Refusal> {
+        let Terms { slot, deadline, brake } = terms;
         let data = match permitted.take_data() {
-            Some(data) => Some(Box::new(data.begins().await?)),
+            Some(data) => Some(Box::new(data.begins().await?.braked(brake))),
             None => None,
         };
         let (user, cluster) = self.destination(permitted.permit().act_as())?;
-        let asked = Asked { permitted: &permitted, id, user };
+        let asked = Asked { permitted: &permitted, id, user, deadline, kill_as: cluster.kill_as.as_ref(), draft: draft.as_ref() };
+        let held = |answer: Answer| answer.holding(slot, deadline.map(|deadline| deadline + GRACE));
         let mut first = match self.attempt(&asked, data, cluster.connect(false).await?).await? {
-            Ok(answer) => return Ok(answer.holding(slot)),
+            Ok(answer) => return Ok(held(answer)),
             Err(failed) => failed,
         };
         let data = first.failure.data.take();
         // A server that hangs up on a connection that had waited, or that keeps none open, gets a second and last try.
-        let again = match first.failure.repeat(permitted.understood().statement().effect()) {
+        let repeat = first.failure.repeat(permitted.understood().statement().effect());
+        if !matches!(repeat, Repeat::No) {
+            first.sent.ended();
+        }
+        let again = match repeat {
             Repeat::OnAnother => cluster.connect(true).await?,
             Repeat::OnTheNext => first.node.reconnect(first.connection).await.map(|next| (Arc::clone(&first.node), next)).map_err(unreachable)?,
             Repeat::No => return Err(first.refusal()),
         };
-        self.attempt(&asked, data, again).await?.map(|answer| answer.holding(slot)).map_err(Failed::refusal)
+        self.attempt(&asked, data, again).await?.map(held).map_err(Failed::refusal)
     }
 
     /// One try: what it refuses is refused, what it fails at may be tried again.
     async fn attempt(
-        &self,
+        self: &Arc<Self>,
         asked: &Asked<'_>,
         data: Option<Box<Data>>,
         (node, mut connection): (Arc<Node>, Connection),
     ) -> Result<Result<Answer, Failed>, Refusal> {
-        let Asked { permitted, id, user } = *asked;
+        let Asked { permitted, id, user, deadline, kill_as, draft } = *asked;
+        let mut sent = Sent::new(self, kill_as, &node, id, draft);
         let known = match connection.settings_of(user, &node).await {
             Ok(known) => known,
-            Err(failure) => return Ok(Err(Failed { failure: failure.before_the_statement(data), node, connection })),
+            Err(failure) => {
+                sent.ended();
+                return Ok(Err(Failed { failure: failure.before_the_statement(data), node, connection, sent }));
+            }
         };
-        let wanted = known.wanted(permitted, id, user, &node)?;
+        let left = match deadline.map(|deadline| deadline.saturating_duration_since(clock::tick())) {
+            Some(Duration::ZERO) => {
+                sent.ended();
+                return Err(overdue());
+            }
+            left => left,
+        };
+        let wanted = known.wanted(permitted, id, user, &node, left)?;
         let request = outgoing::build(permitted, data, id, user, &node, &wanted.settings)?;
         match connection.send(request, &node).await {
-            Ok(response) => Answer::new(response, connection, node, id, wanted.ignored).map(Ok),
-            Err(failure) => Ok(Err(Failed { failure, node, connection })),
+            Ok(response) => Answer::new(response, connection, node, id, wanted.ignored, sent).map(Ok),
+            Err(failure) => {
+                if failure.is_unsent() {
+                    sent.ended();
+                }
+                Ok(Err(Failed { failure, node, connection, sent }))
+            }
         }
     }
 
@@ -129,9 +167,14 @@ impl Upstream {
         let (user, cluster) = self.destination(permitted.permit().act_as())?;
         let node = cluster.nodes.first().ok_or_else(|| Refusal::new(Reason::UpstreamUnreachable, "The cluster has no node."))?;
         let id = RequestId::new();
-        let wanted = user.question.all_known().wanted(permitted, &id, user, node)?;
+        let wanted = user.question.all_known().wanted(permitted, &id, user, node, None)?;
         let request = outgoing::build(permitted, None, &id, user, node, &wanted.settings)?;
         Ok(Written { request, id, ignored: wanted.ignored })
+    }
+
+    /// Whether what this user asks and nobody waits for any more is ended at ClickHouse.
+    pub fn kills(&self, act_as: &str) -> bool {
+        self.destination(act_as).is_ok_and(|(_, cluster)| cluster.kill_as.is_some())
     }
 
     fn destination(&self, act_as: &str) -> Result<(&User, &Cluster), Refusal> {
@@ -199,7 +242,7 @@ impl Cluster {
                 Vec::new()
             }
         };
-        Self { nodes, turn: AtomicUsize::new(0) }
+        Self { nodes, turn: AtomicUsize::new(0), kill_as: config.kill_as.clone() }
     }
 
     /// A connection to the node whose turn it is, or to the next one that takes one.
@@ -258,6 +301,9 @@ struct Asked<'a> {
     permitted: &'a Permitted,
     id: &'a RequestId,
     user: &'a User,
+    deadline: Option<Instant>,
+    kill_as: Option<&'a String>,
+    draft: Option<&'a Draft>,
 }
 
 /// A try that gave no answer.
@@ -265,6 +311,7 @@ struct Failed {
     failure: Failure,
     node: Arc<Node>,
     connection: Connection,
+    sent: Sent,
 }
 
 impl Failed {
@@ -275,6 +322,11 @@ impl Failed {
 
 fn unreachable(error: dial::Error) -> Refusal {
     Refusal::new(Reason::UpstreamUnreachable, "No ClickHouse node takes a connection at the moment. Try again shortly.").because(error)
+}
+
+fn overdue() -> Refusal {
+    let says = "The statement took longer than it may (statement_timeout, or what was left of a window's running_time). Ask for less, or ask whoever runs Keyhouse.";
+    Refusal::new(Reason::StatementTimeout, says)
 }
 
 /// What is sent and what comes back, in short.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,8 +10,10 @@ use tokio::sync::oneshot;
 
 use super::queue::{Queue, Ticket};
 use super::rate::Rate;
+use super::window::Spent;
 use super::{Bound, Scope};
 use crate::clock;
+use crate::config::Window;
 use crate::record::Metrics;
 
 /// So many scopes are counted before those that count nothing any more are looked for.
@@ -34,6 +37,29 @@ struct Counts {
 struct Use {
     running: u32,
     rate: Rate,
+    answers: Rate,
+    data: Rate,
+    spent: Spent,
+}
+
+/// What bytes are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bytes {
+    Answers,
+    Data,
+}
+
+impl Use {
+    fn bytes(&mut self, of: Bytes) -> &mut Rate {
+        match of {
+            Bytes::Answers => &mut self.answers,
+            Bytes::Data => &mut self.data,
+        }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.running == 0 && [self.rate, self.answers, self.data].into_iter().all(|rate| rate.is_over(now)) && self.spent.is_over(now)
+    }
 }
 
 /// What is counted of each scope.
@@ -44,6 +70,15 @@ struct Scopes(HashMap<Scope, Use>);
 pub struct Slot {
     state: Arc<State>,
     scopes: Vec<Scope>,
+    /// Whose running time it counts for, and since when.
+    timed: Option<(Vec<Scope>, Instant)>,
+}
+
+/// A window that has no room, and how long it still takes.
+pub(super) struct Spendthrift {
+    pub(super) scope: Scope,
+    pub(super) window: Window,
+    pub(super) wait: Duration,
 }
 
 /// What comes of asking for a slot.
@@ -109,7 +144,7 @@ impl Counts {
     fn forget(&mut self, now: Instant) {
         let scopes = &mut self.scopes.0;
         if scopes.len() > self.look_at.max(FEW) {
-            scopes.retain(|_, used| used.running > 0 || !used.rate.is_over(now));
+            scopes.retain(|_, used| !used.is_over(now));
             self.look_at = 2 * scopes.len();
         }
     }
@@ -170,7 +205,62 @@ impl State {
 
     fn slot(self: &Arc<Self>, scopes: Vec<Scope>) -> Slot {
         self.metrics.statements_running.inc();
-        Slot { state: Arc::clone(self), scopes }
+        Slot { state: Arc::clone(self), scopes, timed: None }
+    }
+
+    /// A slot that nobody has to wait for.
+    pub(super) fn free_slot(self: &Arc<Self>) -> Slot {
+        self.slot(Vec::new())
+    }
+
+    /// Looks whether each window has room for more bytes of answers.
+    pub(super) fn has_room(&self, windows: &[(Scope, Window)], now: Instant) -> Result<(), Spendthrift> {
+        if windows.is_empty() {
+            return Ok(());
+        }
+        let mut counts = self.counts();
+        counts.forget(now);
+        look(&mut counts, windows, now, |spent, window| window.answer_bytes.is_none_or(|most| spent.bytes(window.length, now) < most.get()))
+    }
+
+    /// Uses up so many bytes in every window, or in none where one has no room for them.
+    pub(super) fn spend(&self, windows: &[(Scope, Window)], bytes: u64, now: Instant) -> Result<(), Spendthrift> {
+        let mut counts = self.counts();
+        let fits = |spent: &mut Spent, window: &Window| {
+            let used = spent.bytes(window.length, now);
+            window.answer_bytes.is_none_or(|most| used + bytes <= most.get())
+        };
+        look(&mut counts, windows, now, fits)?;
+        for (scope, _) in windows {
+            counts.scopes.of(scope).spent.spend(bytes);
+        }
+        Ok(())
+    }
+
+    /// How long a statement may run by these windows, that would begin now.
+    pub(super) fn time_left(&self, windows: &[(Scope, Window)], now: Instant) -> Result<Option<Duration>, Spendthrift> {
+        let (mut counts, mut least) = (self.counts(), None);
+        look(&mut counts, windows, now, |spent, window| {
+            let Some(most) = window.running_time else { return true };
+            let left = most.saturating_sub(spent.ran(window.length, now));
+            least = Some(least.map_or(left, |least: Duration| least.min(left)));
+            !left.is_zero()
+        })?;
+        Ok(least)
+    }
+
+    /// How long bytes have to wait, by these rates.
+    pub(super) fn wait_for_bytes(&self, of: Bytes, scopes: &[(Scope, NonZeroU64)], now: Instant) -> Option<Duration> {
+        let mut counts = self.counts();
+        scopes.iter().filter_map(|(scope, _)| counts.scopes.of(scope).bytes(of).wait_for_bytes(now)).max()
+    }
+
+    /// Counts bytes that go.
+    pub(super) fn count_bytes(&self, of: Bytes, scopes: &[(Scope, NonZeroU64)], bytes: usize, now: Instant) {
+        let mut counts = self.counts();
+        for (scope, a_second) in scopes {
+            counts.scopes.of(scope).bytes(of).count_bytes(bytes, *a_second, now);
+        }
     }
 
     /// Hands out what is free now.
@@ -183,10 +273,47 @@ impl State {
     }
 }
 
+/// The first window without room, by what is told of it.
+fn look(
+    counts: &mut Counts,
+    windows: &[(Scope, Window)],
+    now: Instant,
+    mut has_room: impl FnMut(&mut Spent, &Window) -> bool,
+) -> Result<(), Spendthrift> {
+    for (scope, window) in windows {
+        let spent = &mut counts.scopes.of(scope).spent;
+        if !has_room(spent, window) {
+            return Err(Spendthrift { scope: scope.clone(), window: *window, wait: spent.left(now) });
+        }
+    }
+    Ok(())
+}
+
+impl Slot {
+    /// Counts the time from now on for these.
+    pub(super) fn timed(mut self, scopes: Vec<Scope>, now: Instant) -> Self {
+        let mut counts = self.state.counts();
+        for scope in &scopes {
+            counts.scopes.of(scope).spent.begins(now);
+        }
+        drop(counts);
+        self.timed = Some((scopes, now));
+        self
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
         self.state.metrics.statements_running.dec();
-        self.state.counts().scopes.give_back(std::mem::take(&mut self.scopes));
+        let mut counts = self.state.counts();
+        counts.scopes.give_back(std::mem::take(&mut self.scopes));
+        if let Some((scopes, since)) = self.timed.take() {
+            let now = clock::tick();
+            for scope in &scopes {
+                counts.scopes.of(scope).spent.ends(since, now);
+            }
+        }
+        drop(counts);
         self.state.hand_out();
     }
 }

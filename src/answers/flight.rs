@@ -18,6 +18,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::Head;
 use crate::admission::Slot;
+use crate::record::Stopped;
 use crate::refusal::{Reason, Refusal};
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -85,9 +86,17 @@ struct State {
 
 enum End {
     Whole,
-    Broken(Arc<str>),
+    Broken(Why),
     /// There is no answer.
     Nothing,
+}
+
+/// Why an answer broke off.
+#[derive(Debug, Clone)]
+pub(super) enum Why {
+    /// Keyhouse ended it.
+    Stopped(Stopped),
+    Else(Arc<str>),
 }
 
 /// How far a reader is.
@@ -103,6 +112,8 @@ struct Place {
 enum Cut {
     #[error("the answer that was joined broke off: {0}")]
     Broken(Arc<str>),
+    #[error(transparent)]
+    Stopped(Stopped),
     #[error("the caller took an answer that others share more slowly than its window allows")]
     Behind,
 }
@@ -154,7 +165,8 @@ impl State {
         }
         match self.end.as_ref()? {
             End::Whole => Some(Ok(None)),
-            End::Broken(why) => Some(Err(Cut::Broken(Arc::clone(why)))),
+            End::Broken(Why::Stopped(stopped)) => Some(Err(Cut::Stopped(stopped.clone()))),
+            End::Broken(Why::Else(why)) => Some(Err(Cut::Broken(Arc::clone(why)))),
             End::Nothing => Some(Err(Cut::Broken("there was none".into()))),
         }
     }
@@ -273,8 +285,8 @@ impl Flight {
     }
 
     /// It broke off.
-    pub(super) fn breaks(&self, why: &str) {
-        self.end(End::Broken(why.into()));
+    pub(super) fn breaks(&self, why: Why) {
+        self.end(End::Broken(why));
     }
 
     /// There is none: who asked is told why, and the others ask for themselves.
@@ -378,7 +390,10 @@ impl Body for Reader {
             None => Poll::Pending,
             Some(Ok(piece)) => Poll::Ready(piece.map(|piece| Ok(Frame::data(piece)))),
             Some(Err(cut)) => {
-                self.broke = Some(cut.into());
+                self.broke = Some(match cut {
+                    Cut::Stopped(stopped) => stopped.into(),
+                    Cut::Broken(_) | Cut::Behind => cut.into(),
+                });
                 context.waker().wake_by_ref();
                 Poll::Pending
             }

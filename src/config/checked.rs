@@ -238,6 +238,8 @@ pub struct Cluster {
     pub stall_timeout: Duration,
     /// How long a connection is kept without work.
     pub idle_timeout: Duration,
+    /// Who ends statements that were given up, by the name under `users`; nobody without.
+    pub kill_as: Option<String>,
 }
 
 /// A host to connect to.
@@ -385,7 +387,7 @@ pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> 
     let secret_files = secrets(&written).filter_map(|(_, secret)| secret.file()).map(|file| base.join(file)).collect();
     let providers = checks.providers(&written.identity_providers);
     let service_accounts = checks.service_accounts(&written.service_accounts);
-    let clusters = checks.clusters(&written.clickhouse.clusters);
+    let clusters = checks.clusters(&written.clickhouse);
     let user_names: BTreeSet<String> = written.clickhouse.users.keys().cloned().collect();
     let users = checks.users(&written.clickhouse);
     let limits = checks.limits(&written.limits);
@@ -558,12 +560,16 @@ impl Checks<'_> {
         ServiceAccount { name: name.to_owned(), keys, groups: written.groups.clone(), networks, expires }
     }
 
-    fn clusters(&mut self, written: &BTreeMap<String, written::Cluster>) -> BTreeMap<String, Cluster> {
-        written.iter().map(|(name, cluster)| (name.clone(), self.cluster(name, cluster))).collect()
+    fn clusters(&mut self, written: &written::ClickHouse) -> BTreeMap<String, Cluster> {
+        written.clusters.iter().map(|(name, cluster)| (name.clone(), self.cluster(name, cluster, &written.users))).collect()
     }
 
-    fn cluster(&mut self, name: &str, written: &written::Cluster) -> Cluster {
+    fn cluster(&mut self, name: &str, written: &written::Cluster, users: &BTreeMap<String, written::User>) -> Cluster {
         let key = |part: &str| format!("clickhouse.clusters.{name}.{part}");
+        if let Some(user) = written.kill_as.as_ref().filter(|user| users.get(*user).is_none_or(|user| user.cluster != name)) {
+            let says = format!("there is no `{user}` under clickhouse.users with this cluster; write one that ClickHouse has granted KILL QUERY");
+            self.problems.add(key("kill_as"), says);
+        }
         if written.nodes.is_empty() {
             self.problems.add(key("nodes"), "is empty; write at least one as https://host:8443");
         }
@@ -575,6 +581,7 @@ impl Checks<'_> {
             answer_timeout: self.duration(&key("answer_timeout"), &written.answer_timeout),
             stall_timeout: self.duration(&key("stall_timeout"), &written.stall_timeout),
             idle_timeout: self.duration(&key("idle_timeout"), &written.idle_timeout),
+            kill_as: written.kill_as.clone(),
         }
     }
 
@@ -704,10 +711,9 @@ impl Checks<'_> {
     }
 
     fn admission(&mut self, written: &written::Admission) -> Admission {
-        let all = Share::check(written.concurrent, written.per_minute, "admission", self.problems);
-        let caller = written.caller.check("admission.caller", self.problems);
+        let shares = written.shares().check("admission", self.problems);
         let queue = Queue { length: written.queue.length as usize, time: self.duration("admission.queue.time", &written.queue.time) };
-        Admission { shares: Shares { all, caller }, queue }
+        Admission { shares, queue }
     }
 
     fn name(&mut self, key: &str, name: &str) {

@@ -7,7 +7,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::share::WrittenShare;
+use super::share::{WrittenShare, WrittenShares, WrittenWindow};
 
 /// The whole file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -437,6 +437,9 @@ pub struct Cluster {
     /// How long a connection is kept without work; below the server's `keep_alive_timeout`.
     #[serde(default = "idle_timeout")]
     pub idle_timeout: String,
+    /// Who ends statements (`KILL QUERY`) whose time is over or whose caller has left: a name under `clickhouse.users`. Left out,
+    /// ClickHouse ends reads when it notices, and lets the rest go on.
+    pub kill_as: Option<String>,
 }
 
 fn connect_timeout() -> String {
@@ -586,7 +589,7 @@ pub enum OnFailure {
     Count,
 }
 
-/// How many statements run at once and begin in a minute; what is left out has no limit.
+/// How much may be asked; what is left out has no limit.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Admission {
@@ -594,10 +597,34 @@ pub struct Admission {
     pub concurrent: Option<u32>,
     /// Statements that begin in a minute, of all callers together.
     pub per_minute: Option<u32>,
+    /// Bytes of answers that go out in a second, of all callers together.
+    pub answers_per_second: Option<String>,
+    /// Bytes of INSERTs' data that go on in a second, of all callers together.
+    pub data_per_second: Option<String>,
+    /// What may be used up in a window of time, by all callers together.
+    pub window: Option<WrittenWindow>,
+    /// How long each statement may take, with its wait, as `5m`; ClickHouse is told what is left of it (`max_execution_time`).
+    pub statement_timeout: Option<String>,
     /// The same for each caller.
     pub caller: WrittenShare,
     /// Where statements wait that there is no room for. Callers take turns; each one's come in their order.
     pub queue: Queue,
+}
+
+impl Admission {
+    /// All but where others wait.
+    pub fn shares(&self) -> WrittenShares {
+        let Self { concurrent, per_minute, answers_per_second, data_per_second, window, statement_timeout, caller, queue: _ } = self;
+        WrittenShares {
+            concurrent: *concurrent,
+            per_minute: *per_minute,
+            answers_per_second: answers_per_second.clone(),
+            data_per_second: data_per_second.clone(),
+            window: window.clone(),
+            statement_timeout: statement_timeout.clone(),
+            caller: caller.clone(),
+        }
+    }
 }
 
 /// Where statements wait.

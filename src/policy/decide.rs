@@ -30,7 +30,7 @@ pub struct Permit {
     quota_key: Option<String>,
     database: Arc<str>,
     settings: Vec<Sent>,
-    admission: Shares,
+    admission: Option<Arc<Shares>>,
     answers: Option<Arc<Keeping>>,
     observed: Option<Refusal>,
 }
@@ -66,9 +66,9 @@ impl Permit {
         &self.settings
     }
 
-    /// How many of the rule's statements run at once and begin in a minute.
-    pub fn admission(&self) -> Shares {
-        self.admission
+    /// How much may be asked by the rule, where it says so.
+    pub fn admission(&self) -> Option<&Arc<Shares>> {
+        self.admission.as_ref()
     }
 
     /// Which answers the rule keeps, where it does.
@@ -149,7 +149,7 @@ fn permit(rule: &Rule, understood: &Understood) -> Result<Permit, Refusal> {
         quota_key: rule.quota_key.as_ref().map(|template| template.text(caller)).transpose()?,
         database,
         settings,
-        admission: rule.admission,
+        admission: rule.admission.clone(),
         answers: rule.answers.clone(),
         observed,
     })

@@ -59,7 +59,7 @@ pub struct WrittenRule {
     /// Statements that could read around it are refused. A ROW POLICY of ClickHouse is stronger.
     #[serde(default)]
     pub rows: BTreeMap<String, String>,
-    /// How many statements run at once and begin in a minute by this rule.
+    /// How much may be asked by this rule.
     #[serde(default)]
     pub admission: WrittenShares,
     /// Keeps answers of reads, so that what is asked again and again is answered without ClickHouse. Left out: none.
@@ -152,7 +152,8 @@ pub struct Rule {
     pub(super) settings: Settings,
     pub(super) session_settings: BTreeMap<String, Template>,
     pub(super) rows: Rows,
-    pub(super) admission: Shares,
+    /// How much may be asked by it, where it says so.
+    pub(super) admission: Option<Arc<Shares>>,
     pub(super) answers: Option<Arc<Keeping>>,
     pub(super) message: Option<String>,
     pub(super) owner: Option<String>,
@@ -266,7 +267,7 @@ pub(super) fn check(written: WrittenRule, file: &Path, place: &str, known: Names
         settings: Settings::check(written.settings, &format!("{place}.settings"), problems),
         session_settings,
         rows,
-        admission: written.admission.check(&format!("{place}.admission"), problems),
+        admission: Some(written.admission.check(&format!("{place}.admission"), problems)).filter(|shares| !shares.are_open()).map(Arc::new),
         answers: None,
         message: written.message,
         owner: written.owner,

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -12,12 +13,47 @@ use super::audit::{Ack, Audit, Lost};
 use super::entry::{Entry, Outcome};
 use super::metrics::Metrics;
 use crate::clock;
-use crate::refusal::Reason;
+use crate::refusal::{Reason, Refusal};
 
 /// What a body knows when it ends.
 pub trait Told {
     /// The ClickHouse error that it carried, where it was seen.
     fn clickhouse_code(&self) -> Option<u16>;
+}
+
+/// Keyhouse ended an answer, and why.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{says}")]
+pub struct Stopped {
+    reason: Reason,
+    says: Arc<str>,
+}
+
+impl Stopped {
+    /// For the reason that a refusal would have, had the answer not begun.
+    pub fn of(refusal: &Refusal) -> Self {
+        Self { reason: refusal.reason(), says: refusal.says().into() }
+    }
+}
+
+/// The record of what Keyhouse may have to do of itself because of a request. Nothing is written unless it is opened.
+#[derive(Clone)]
+pub struct Draft {
+    entry: Box<Entry>,
+    audit: Arc<Audit>,
+    metrics: Arc<Metrics>,
+}
+
+impl Draft {
+    /// What is known of the request so far.
+    pub fn new(entry: Entry, audit: Arc<Audit>, metrics: Arc<Metrics>) -> Self {
+        Self { entry: Box::new(entry), audit, metrics }
+    }
+
+    /// The record, of something that begins now.
+    pub fn open(self, time: SystemTime, began: Instant) -> Recording {
+        Recording::new(self.entry.asked_again(time, began), self.audit, self.metrics)
+    }
 }
 
 /// An open record. Dropped, it is closed: by a caller who left, or by a fault.
@@ -38,6 +74,12 @@ impl Recording {
     /// What is known so far.
     pub fn entry(&mut self) -> &mut Entry {
         &mut self.entry
+    }
+
+    /// Writes the record of what has no answer for anybody.
+    pub fn ends(mut self, outcome: Outcome) {
+        self.entry.outcome = outcome;
+        drop(self.close());
     }
 
     /// Hands the record over to be written; what is returned is to be waited for.
@@ -124,8 +166,14 @@ where
                         }
                         Some(Err(error)) => {
                             let error = error.into();
-                            tracing::warn!(request_id = %this.recording.entry().request_id, cause = %error, "an answer broke off");
-                            this.recording.entry().outcome = Outcome::Broken;
+                            let entry = this.recording.entry();
+                            match error.downcast_ref::<Stopped>() {
+                                Some(stopped) => (entry.outcome, entry.reason) = (Outcome::CutOff, Some(stopped.reason.code())),
+                                None => {
+                                    tracing::warn!(request_id = %entry.request_id, cause = %error, "an answer broke off");
+                                    entry.outcome = Outcome::Broken;
+                                }
+                            }
                             drop(this.close());
                             return Poll::Ready(Some(Err(error)));
                         }

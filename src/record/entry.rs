@@ -63,7 +63,7 @@ pub enum Outcome {
     Broken,
     /// The caller left before the end.
     CallerLeft,
-    /// Keyhouse stopped before the end.
+    /// Keyhouse stopped before the end, or ended it at a limit, which the reason tells.
     CutOff,
 }
 
@@ -191,6 +191,10 @@ pub struct Entry {
     pub answer: Option<&'static str>,
     /// The request that asked for it, where it was another one.
     pub answer_of: Option<RequestId>,
+    /// The request whose statement this one is to end (`KILL QUERY`).
+    kills: Option<RequestId>,
+    /// Whether ClickHouse had it to end.
+    pub is_killed: Option<bool>,
     /// The node that answered.
     pub node: Option<Arc<str>>,
     /// The query's id in ClickHouse.
@@ -263,6 +267,8 @@ impl Entry {
             clickhouse_code: None,
             answer: None,
             answer_of: None,
+            kills: None,
+            is_killed: None,
             node: None,
             query_id: None,
             ignored: Vec::new(),
@@ -274,6 +280,21 @@ impl Entry {
             took_ms: 0.0,
             began,
         }
+    }
+
+    /// Makes it the record of the end of a request's statement, by this user.
+    pub fn kills(&mut self, user: &str, request: RequestId) {
+        *self = Self {
+            request_id: self.request_id,
+            generation: self.generation,
+            address: self.address,
+            caller: self.caller.take(),
+            rule: self.rule.take(),
+            act_as: Some(user.into()),
+            kind: Some("KillQueryQuery"),
+            kills: Some(request),
+            ..Self::named(self.request_id, self.time, self.began, self.peer, Method::POST, self.http)
+        };
     }
 
     /// Notes that the statement waited for its turn.
@@ -334,6 +355,8 @@ impl Entry {
             clickhouse_code,
             answer,
             answer_of,
+            kills,
+            is_killed,
             node,
             query_id,
             ignored,
@@ -383,6 +406,10 @@ impl Entry {
         line.word("answer", *answer);
         if let Some(id) = answer_of {
             line.word("answer_of", Some(id.as_str()));
+        }
+        if let Some(id) = kills {
+            line.word("kills", Some(id.as_str()));
+            line.field("killed", is_killed)?;
         }
         line.field("node", node)?;
         line.field("query_id", &query_id.as_ref().and_then(|id| id.to_str().ok()))?;

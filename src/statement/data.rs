@@ -36,6 +36,18 @@ pub struct Data {
     stall_timeout: Duration,
     stalled: Pin<Box<Sleep>>,
     turn: Turn,
+    brake: Option<Box<dyn Brake>>,
+    /// Whether it was the brake that let nothing go the last time.
+    is_held: bool,
+}
+
+/// What holds data back so that no more of it goes in a second than may.
+pub trait Brake: Send + Sync {
+    /// Waits until more may go.
+    fn poll_go(&mut self, context: &mut Context<'_>) -> Poll<()>;
+
+    /// So many bytes went.
+    fn went(&mut self, bytes: usize);
 }
 
 /// Why data broke off. The answer to the caller is made of it, so it keeps a refusal's parts.
@@ -117,7 +129,14 @@ impl Data {
             stall_timeout: limits.data_timeout,
             stalled: Box::pin(tokio::time::sleep(limits.data_timeout)),
             turn: Turn::new(),
+            brake: None,
+            is_held: false,
         }
+    }
+
+    /// The same, held back.
+    pub fn braked(self, brake: Option<Box<dyn Brake>>) -> Self {
+        Self { brake, ..self }
     }
 
     /// The codings that it still has.
@@ -198,6 +217,18 @@ impl Data {
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Refusal>> {
+        if let Some(brake) = &mut self.brake {
+            if brake.poll_go(context).is_pending() {
+                // ClickHouse waits, as it does for the caller.
+                self.turn.passes_to_the_caller();
+                self.is_held = true;
+                return Poll::Pending;
+            }
+            if std::mem::take(&mut self.is_held) {
+                // The caller's time begins when they are asked for more.
+                self.turn.is_clickhouses();
+            }
+        }
         if let Some(first) = self.first.pop_front() {
             self.turn.is_clickhouses();
             return Poll::Ready(Ok(Some(first)));
@@ -208,6 +239,9 @@ impl Data {
 
     fn count(&mut self, piece: &Bytes) -> Result<(), Refusal> {
         let bytes = piece.len() as u64;
+        if let Some(brake) = &mut self.brake {
+            brake.went(piece.len());
+        }
         if self.passed.fetch_add(bytes, Ordering::Relaxed) + bytes > self.most {
             return Err(too_much(self.most));
         }

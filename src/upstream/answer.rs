@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
@@ -16,10 +16,11 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
-use super::Incomings;
+use super::kill::Sent;
 use super::node::{Connection, Failure, Node};
+use super::{Incomings, overdue};
 use crate::admission::Slot;
-use crate::record::{RequestId, Told};
+use crate::record::{RequestId, Stopped, Told};
 use crate::refusal::{Reason, Refusal};
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -69,11 +70,13 @@ impl Answer {
         node: Arc<Node>,
         id: &RequestId,
         ignored: Vec<Cow<'static, str>>,
+        mut sent: Sent,
     ) -> Result<Self, Refusal> {
         let (head, body) = response.into_parts();
         let code = code_in_header(&head.headers);
         // A 401 of ClickHouse is about our credential; passed on, it would send callers off to renew their tokens.
         if matches!(code, Some(192..=194 | 516)) || head.status == StatusCode::UNAUTHORIZED {
+            sent.ended();
             return Err(super::settings::failed(code.or(Some(516)), b"").refusal(&node));
         }
         // An answer that ends with its connection looks whole when it is cut.
@@ -83,7 +86,7 @@ impl Answer {
         let query_id = head.headers.get(&QUERY_ID).cloned().or_else(|| HeaderValue::from_str(id.as_str()).ok());
         let summary = head.headers.get(&SUMMARY).cloned();
         let shown = Arc::clone(node.shown());
-        let mut response = Response::new(AnswerBody::Flowing(Box::new(Flowing::new(body, connection, node, code, head.status))));
+        let mut response = Response::new(AnswerBody::Flowing(Box::new(Flowing::new(body, connection, node, code, head.status, sent))));
         *response.status_mut() = head.status;
         response.headers_mut().reserve(ANSWERED);
         for (name, value) in head.headers.iter().filter(|(name, _)| PASSED_ON.contains(name)) {
@@ -94,10 +97,11 @@ impl Answer {
         Ok(Self { response, node: Some(shown), query_id, ignored, summary })
     }
 
-    /// The same, with what is given back at its end.
-    pub(super) fn holding(mut self, slot: Option<Slot>) -> Self {
+    /// The same, with what is given back at its end, and the time when that has to be.
+    pub(super) fn holding(mut self, slot: Option<Slot>, deadline: Option<Instant>) -> Self {
         if let AnswerBody::Flowing(flowing) = self.response.body_mut() {
             flowing.slot = slot;
+            flowing.deadline = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.into())));
         }
         self
     }
@@ -169,6 +173,10 @@ pub struct Flowing {
     expects_error: bool,
     /// What came behind the last piece that was given.
     behind: Option<Behind>,
+    /// When it has to be over.
+    deadline: Option<Pin<Box<Sleep>>>,
+    /// The statement, until its answer has ended.
+    sent: Sent,
     /// Free when this is dropped: the last of the answer was taken, or its caller has left.
     slot: Option<Slot>,
 }
@@ -189,10 +197,10 @@ struct Stalled(Duration);
 type Piece = Option<Result<Bytes, BoxError>>;
 
 impl Flowing {
-    fn new(incoming: Incoming, connection: Connection, node: Arc<Node>, code: Option<u16>, status: StatusCode) -> Self {
-        let stall_timeout = node.stall_timeout;
+    fn new(incoming: Incoming, connection: Connection, node: Arc<Node>, code: Option<u16>, status: StatusCode, sent: Sent) -> Self {
+        let (stall_timeout, connection) = (node.stall_timeout, Some((connection, node)));
         let expects_error = code.is_none() && !status.is_success();
-        Self { incoming, connection: Some((connection, node)), stall_timeout, stalled: None, code, expects_error, behind: None, slot: None }
+        Self { incoming, connection, stall_timeout, stalled: None, code, expects_error, behind: None, deadline: None, sent, slot: None }
     }
 
     /// The next bytes. ClickHouse writes small chunks: what is there of them goes on as one, so that it costs one TLS record
@@ -211,6 +219,12 @@ impl Flowing {
             }
             Some(Behind::Told(error)) => return Poll::Ready(Some(Err(error))),
             None => {}
+        }
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(context).is_ready()
+        {
+            self.behind = Some(Behind::Broken(Stopped::of(&overdue()).into()));
+            return self.poll(context);
         }
         let first = match self.poll_piece(context) {
             Poll::Ready(Some(Ok(first))) => first,
@@ -264,6 +278,7 @@ impl Flowing {
             let frame = ready!(polled);
             let ended = frame.is_none() || (matches!(frame, Some(Ok(_))) && self.incoming.is_end_stream());
             if ended && let Some((connection, node)) = self.connection.take() {
+                self.sent.ended();
                 node.keep(connection);
             }
             match frame.map(|frame| frame.map(Frame::into_data)) {

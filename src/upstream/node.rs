@@ -122,6 +122,11 @@ impl Failure {
         }
     }
 
+    /// Whether nothing of the request left.
+    pub(super) fn is_unsent(&self) -> bool {
+        self.unsent
+    }
+
     /// It failed at the question for settings.
     pub(super) fn before_the_statement(self, data: Option<Box<Data>>) -> Self {
         Self { unsent: true, at_the_question: true, data, ..self }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +65,9 @@ const READONLY: &str = "readonly";
 /// Ends a read whose caller left, at its next progress: ClickHouse would go on otherwise. It takes `readonly` above 0.
 const CANCEL: &str = "cancel_http_readonly_queries_on_client_close";
 
+/// Ends a statement in ClickHouse after so many seconds.
+const TIME: &str = "max_execution_time";
+
 /// Tells `system.query_log` who it was.
 const LOG_COMMENT: &str = "log_comment";
 
@@ -75,7 +79,7 @@ pub(super) struct Question {
 impl Question {
     /// For Keyhouse's own settings and these.
     pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
-        let names: BTreeSet<&str> = CLOSING.iter().map(|closing| closing.name).chain([LOG_COMMENT, CANCEL]).chain(names).collect();
+        let names: BTreeSet<&str> = CLOSING.iter().map(|closing| closing.name).chain([LOG_COMMENT, CANCEL, TIME]).chain(names).collect();
         Self { names: names.into_iter().map(str::to_owned).collect() }
     }
 
@@ -156,7 +160,14 @@ impl Known {
     ///
     /// # Errors
     /// 502 `upstream-settings` where one that protects cannot be sent and does not hold already.
-    pub(super) fn wanted<'a>(&self, permitted: &'a Permitted, id: &RequestId, user: &User, node: &Node) -> Result<Wanted<'a>, Refusal> {
+    pub(super) fn wanted<'a>(
+        &self,
+        permitted: &'a Permitted,
+        id: &RequestId,
+        user: &User,
+        node: &Node,
+        left: Option<Duration>,
+    ) -> Result<Wanted<'a>, Refusal> {
         let understood = permitted.understood();
         let effect = understood.statement().effect();
         let ignored = understood.address().ignored().iter().map(|name| Cow::Borrowed(*name)).collect();
@@ -168,6 +179,9 @@ impl Known {
                 How::Ignore => wanted.ignored.push(Cow::Owned(sent.name.clone())),
                 How::Refuse => return Err(cannot_be_set(&sent.name, &sent.value, user, node)),
             }
+        }
+        if let Some(left) = left {
+            self.take_time(&mut wanted.settings, left);
         }
         if self.names_callers() {
             wanted.settings.push((LOG_COMMENT, Cow::Owned(log_comment(permitted, id))));
@@ -184,6 +198,19 @@ impl Known {
             }
         }
         Ok(wanted)
+    }
+
+    /// Tells the server what is left of the statement's time, where that is less than it has: in whole seconds, begun ones too. Where
+    /// it may not be told, Keyhouse ends the statement alone.
+    fn take_time(&self, settings: &mut Vec<(&str, Cow<'_, str>)>, left: Duration) {
+        let left = (left.as_secs() + u64::from(left.subsec_nanos() > 0)).to_string();
+        match settings.iter_mut().find(|(name, _)| *name == TIME) {
+            Some((_, value)) if is_no_more(value, &left) => {}
+            Some((_, value)) => *value = Cow::Owned(left),
+            None if self.rows.get(TIME).is_some_and(|row| is_no_more(&row.value, &left)) => {}
+            None if self.may_change(TIME) => settings.push((TIME, Cow::Owned(left))),
+            None => {}
+        }
     }
 
     /// Whether a protecting setting has to be sent; nothing where it would have to be and cannot.

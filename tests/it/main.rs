@@ -26,6 +26,7 @@ mod check;
 mod clients;
 mod corpus;
 mod credentials;
+mod deadlines;
 #[cfg(feature = "demo")]
 mod demo;
 mod diagnosis;
