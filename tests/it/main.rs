@@ -53,6 +53,7 @@ mod streaming;
 mod support_works;
 mod tokens;
 mod told;
+mod under_load;
 mod verdicts;
 mod walk;
 mod ways;

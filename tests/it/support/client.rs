@@ -66,6 +66,11 @@ impl Caller {
         Self::over(connect(address).await)
     }
 
+    /// The same where nobody may listen any more.
+    pub async fn try_plain(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self::over(TcpStream::connect(address).await?))
+    }
+
     /// From this address of loopback instead of the usual one.
     pub async fn plain_from(source: &str, address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
@@ -135,6 +140,15 @@ impl Caller {
         let whole = tokio::time::timeout(LARGE, self.wire.body(framing, &mut sink)).await;
         let end = whole.unwrap_or_else(|_| panic!("the body of an answer: not within {LARGE:?}"));
         Answer { status, headers: head.headers, body: Bytes::new(), end }
+    }
+
+    /// The whole answer; nothing where the other side hangs up without one.
+    pub async fn try_answer(&mut self) -> Option<Answer> {
+        let head = soon("the head of an answer", self.wire.head()).await.ok()??;
+        let mut body = Vec::new();
+        let mut sink = |bytes: &[u8]| body.extend_from_slice(bytes);
+        let end = soon("the body of an answer", self.wire.body(head.framing().unwrap_or(Framing::UntilClose), &mut sink)).await;
+        Some(Answer { status: status(&head), headers: head.headers, body: body.into(), end })
     }
 
     /// The head alone, for a caller who leaves or reads on with `through`.
