@@ -49,6 +49,17 @@ impl Scope {
         }
     }
 
+    /// What is counted, for whoever tries rules.
+    fn of_what(&self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Caller(_) => "each caller",
+            Self::ActAs(_) => "this ClickHouse user",
+            Self::Rule(_) => "this rule",
+            Self::CallerOfRule(..) => "each caller by this rule",
+        }
+    }
+
     /// What it is called, and where it stands.
     fn place(&self, key: &str) -> String {
         match self {
@@ -203,6 +214,11 @@ impl Admission {
                 Err(self.refusal(&bound, Some((number, time))))
             }
         }
+    }
+
+    /// Every limit that this statement counts for, for people.
+    pub fn limits(&self, permitted: &Permitted) -> Vec<String> {
+        self.bounds(permitted).0.iter().map(|(scope, share)| format!("{}: {share}", scope.of_what())).collect()
     }
 
     /// Every limit that this statement counts for.

@@ -273,8 +273,8 @@ pub enum Purge<'a> {
     Table(&'a str),
 }
 
-/// Why the answer to this read is not kept.
-fn bypassed(permitted: &Permitted, keeping: &Keeping) -> Option<Cow<'static, str>> {
+/// Why the answer to this read is not kept, by a rule that keeps answers.
+pub fn bypassed(permitted: &Permitted, keeping: &Keeping) -> Option<Cow<'static, str>> {
     let (permit, understood) = (permitted.permit(), permitted.understood());
     let (statement, reach) = (understood.statement(), understood.statement().reach());
     let system = |name: &Name| is_of_system(name.database.as_deref().unwrap_or(permit.database()));

@@ -111,6 +111,11 @@ impl Prepared {
         &self.upstream
     }
 
+    /// How many statements may run and begin, with nothing that does.
+    pub fn admission(&self) -> Admission {
+        Admission::new(&self.config, Arc::clone(&self.metrics))
+    }
+
     /// Who may do what.
     pub fn rules(&self) -> &Rules {
         &self.rules

@@ -9,8 +9,10 @@ use bytes::Bytes;
 use http::Method;
 
 use super::token;
+use crate::answers;
 use crate::config::{Problems, read_yaml};
 use crate::start::{self, Prepared};
+use crate::statement::Effect;
 use crate::trial::{Asked, Asker, Judged, Trial, WrittenCaller};
 use crate::upstream::Preview;
 
@@ -131,6 +133,15 @@ fn print(asker: &Asker, judged: &Judged, prepared: &Prepared) -> io::Result<()> 
                 refusal.reason(),
                 refusal.says()
             )?;
+        }
+    }
+    for limit in prepared.admission().limits(permitted) {
+        writeln!(output, "{:<10} {limit}", "limits")?;
+    }
+    if let Some(keeping) = permit.answers().filter(|_| permitted.understood().statement().effect() == Effect::Read) {
+        match answers::bypassed(permitted, keeping) {
+            None => writeln!(output, "{:<10} {keeping}", "answer")?,
+            Some(why) => writeln!(output, "{:<10} not kept ({why}), though the rule keeps answers", "answer")?,
         }
     }
     match prepared.upstream().written(permitted) {

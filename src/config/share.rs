@@ -1,5 +1,6 @@
 //! How much may be asked: statements at once and in a minute, bytes in a second, what a while has room for.
 
+use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
@@ -104,6 +105,25 @@ impl Share {
     /// Whether it limits nothing.
     pub fn is_open(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// What it limits, for people: nothing where it limits nothing.
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { concurrent, per_minute, answers_per_second, data_per_second, window, statement_timeout } = self;
+        let size = |bytes: &NonZeroU64| bytesize::ByteSize(bytes.get());
+        let time = |time: &Duration| humantime::format_duration(*time);
+        let limits = [
+            concurrent.map(|most| format!("{most} at once")),
+            per_minute.map(|most| format!("{most} a minute")),
+            answers_per_second.map(|most| format!("{} of answers a second", size(&most))),
+            data_per_second.map(|most| format!("{} of data a second", size(&most))),
+            window.and_then(|window| Some(format!("{} of answers in {}", size(&window.answer_bytes?), time(&window.length)))),
+            window.and_then(|window| Some(format!("{} of running in {}", time(&window.running_time?), time(&window.length)))),
+            statement_timeout.map(|timeout| format!("{} for each statement", time(&timeout))),
+        ];
+        f.write_str(&limits.into_iter().flatten().collect::<Vec<_>>().join(", "))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which answers a rule keeps, for how long, and for whom.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -70,6 +71,22 @@ pub struct Keeping {
     /// SHA-256 of all that the rule says: another rule of the same name is another one.
     pub rule: [u8; 32],
     functions: BTreeSet<String>,
+}
+
+/// What becomes of an answer, for people.
+impl fmt::Display for Keeping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "kept for {}", humantime::format_duration(self.ttl))?;
+        if !self.stale_while_refreshing.is_zero() {
+            write!(f, ", and {} more while it is asked again", humantime::format_duration(self.stale_while_refreshing))?;
+        }
+        let whom = match self.shared_with {
+            SharedWith::Caller => "this caller",
+            SharedWith::Rule => "all callers of the rule",
+            SharedWith::ActAs => "all callers of this ClickHouse user",
+        };
+        write!(f, ", for {whom}, where it has at most {}", bytesize::ByteSize(self.max_entry_bytes as u64))
+    }
 }
 
 impl Keeping {

@@ -56,6 +56,28 @@ async fn a_permit_is_told_with_its_rule_its_line_and_the_request_without_secrets
 }
 
 #[tokio::test]
+async fn limits_are_told_and_whether_an_answer_is_kept() {
+    let rules = RULES.replace(
+        "owner: the data team",
+        "admission: {per_minute: 60, caller: {concurrent: 2, statement_timeout: 30s}}\n    answers: {ttl: 1m, stale_while_refreshing: 5m, shared_with: rule}",
+    );
+    let plan = Plan::new("http://127.0.0.1:1", &["http://127.0.0.1:2"]).policy("10-rules.yaml", &rules);
+    let folder = plan.section("admission", "{concurrent: 100, caller: {window: {length: 1h, answer_bytes: 1GiB}}}").lay_out();
+    fs::write(folder.path().join("alice.yaml"), "{provider: corp, username: alice, groups: [analysts]}").unwrap();
+    let told = explain(&folder, &["--statement", "SELECT id FROM sales.orders"]).await;
+    let lines = concat!(
+        "limits     each caller by this rule: 2 at once, 30s for each statement\n",
+        "limits     each caller: 1.0 GiB of answers in 1h\n",
+        "limits     this rule: 60 a minute\n",
+        "limits     all: 100 at once\n",
+        "answer     kept for 1m, and 5m more while it is asked again, for all callers of the rule, where it has at most 1.0 MiB\n",
+    );
+    assert!(told.out.contains(lines), "{}{}", told.out, told.err);
+    let told = explain(&folder, &["--statement", "SELECT now() FROM sales.orders"]).await;
+    assert!(told.out.contains("answer     not kept (function now), though the rule keeps answers\n"), "{}", told.out);
+}
+
+#[tokio::test]
 async fn a_refusal_is_told_with_what_it_lacked() {
     let folder = lay_out();
     let told = explain(&folder, &["--statement", "SELECT 1 FROM sec.secret"]).await;
