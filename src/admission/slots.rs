@@ -223,18 +223,14 @@ impl State {
         look(&mut counts, windows, now, |spent, window| window.answer_bytes.is_none_or(|most| spent.bytes(window.length, now) < most.get()))
     }
 
-    /// Uses up so many bytes in every window, or in none where one has no room for them.
+    /// Uses up so many bytes in every window. One without room for them is used up then: whoever asks next is told so, and not given
+    /// the beginning of an answer again.
     pub(super) fn spend(&self, windows: &[(Scope, Window)], bytes: u64, now: Instant) -> Result<(), Spendthrift> {
         let mut counts = self.counts();
-        let fits = |spent: &mut Spent, window: &Window| {
-            let used = spent.bytes(window.length, now);
-            window.answer_bytes.is_none_or(|most| used + bytes <= most.get())
-        };
-        look(&mut counts, windows, now, fits)?;
-        for (scope, _) in windows {
-            counts.scopes.of(scope).spent.spend(bytes);
+        for (scope, window) in windows {
+            counts.scopes.of(scope).spent.spend(bytes, window.length, now);
         }
-        Ok(())
+        look(&mut counts, windows, now, |spent, window| window.answer_bytes.is_none_or(|most| spent.bytes(window.length, now) <= most.get()))
     }
 
     /// How long a statement may run by these windows, that would begin now.

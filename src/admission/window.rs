@@ -41,8 +41,11 @@ impl Spent {
         self.began.map_or(Duration::ZERO, |began| (began + self.length).saturating_duration_since(now))
     }
 
-    pub(super) fn spend(&mut self, bytes: u64) {
+    /// Uses up bytes, and tells how many that makes.
+    pub(super) fn spend(&mut self, bytes: u64, length: Duration, now: Instant) -> u64 {
+        self.turn(length, now);
         self.bytes += bytes;
+        self.bytes
     }
 
     pub(super) fn begins(&mut self, now: Instant) {
@@ -74,8 +77,7 @@ mod tests {
     fn a_window_begins_with_the_first_use_and_forgets_with_its_end() {
         let (mut spent, begun) = (Spent::default(), Instant::now());
         let at = |seconds| begun + Duration::from_secs(seconds);
-        assert_eq!(spent.bytes(LENGTH, at(10)), 0);
-        spent.spend(100);
+        assert_eq!(spent.spend(100, LENGTH, at(10)), 100);
         assert_eq!((spent.bytes(LENGTH, at(69)), spent.left(at(69))), (100, Duration::from_secs(1)));
         assert_eq!((spent.bytes(LENGTH, at(70)), spent.left(at(70))), (0, LENGTH));
         assert!(!spent.is_over(at(129)) && spent.is_over(at(130)));
