@@ -42,6 +42,9 @@ use marks::{Mark, Marks, Moment};
 /// Says whether an answer was asked for this caller.
 const ANSWER: HeaderName = HeaderName::from_static("x-keyhouse-answer");
 
+/// The word for an answer that was asked, and may be kept.
+const ASKED: &str = "asked";
+
 /// What stands in the text of every error of ClickHouse. Servers before 24.11 may end an answer well that holds one.
 const EXCEPTION: &[u8] = b"DB::Exception";
 
@@ -172,6 +175,12 @@ struct Flying {
 pub struct Joining {
     permitted: Permitted,
     reader: Reader,
+    store: Arc<Store>,
+}
+
+/// A caller who waited for what another asked, in vain.
+pub struct Alone {
+    permitted: Permitted,
     store: Arc<Store>,
 }
 
@@ -489,7 +498,7 @@ impl Lead {
         flying.store.metrics.answers_asked.inc();
         tokio::spawn(flying.fly(by, ask(permitted)));
         let head = reader.answered().await?;
-        Ok(Given::marked(head.first(Body::Shared(reader)), "asked", HeaderValue::from_static("asked"), None))
+        Ok(Given::marked(head.first(Body::Shared(reader)), ASKED, HeaderValue::from_static(ASKED), None))
     }
 }
 
@@ -567,11 +576,26 @@ impl Joining {
     ///
     /// # Errors
     /// The statement, which is to be asked for this caller alone: the other one's failed before a byte of it.
-    pub async fn joins(self) -> Result<Given, Permitted> {
+    pub async fn joins(self) -> Result<Given, Alone> {
         let Self { permitted, reader, store } = self;
-        let Some(head) = reader.joined().await else { return Err(permitted) };
+        let Some(head) = reader.joined().await else { return Err(Alone { permitted, store }) };
         store.metrics.answers_joined.inc();
         Ok(Given::marked(head.again(&permitted, Body::Shared(reader)), "joined", HeaderValue::from_static("joined"), Some(head.by)))
+    }
+}
+
+impl Alone {
+    /// Asks it, for nobody else and to keep nothing.
+    ///
+    /// # Errors
+    /// As asking.
+    pub async fn asks<F>(self, ask: impl FnOnce(Permitted) -> F) -> Result<Given, Refusal>
+    where
+        F: Future<Output = Result<upstream::Answer, Refusal>>,
+    {
+        self.store.metrics.answers_asked.inc();
+        let answer = ask(self.permitted).await?.with(Body::from);
+        Ok(Given::marked(answer, ASKED, HeaderValue::from_static(ASKED), None))
     }
 }
 

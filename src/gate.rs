@@ -139,7 +139,7 @@ async fn ask_for_all(snapshot: &Arc<Snapshot>, lead: Lead, by: ByWhom, entry: &m
 async fn join(snapshot: &Snapshot, joining: Joining, by: ByWhom, entry: &mut Entry) -> Result<Given, Refusal> {
     match joining.joins().await {
         Ok(given) => Ok(given),
-        Err(permitted) => ask(snapshot, permitted, by, |waited| entry.waited(waited)).await.map(Given::from),
+        Err(alone) => alone.asks(|permitted| ask(snapshot, permitted, by, |waited| entry.waited(waited))).await,
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::support::{
     client::{Answer, Caller, ask, post, send_plain},
     house::Plan,
+    recorder::Recorder,
     scene::Scene,
     script::{Gate, Script},
     until,
@@ -80,6 +81,125 @@ async fn whatever_can_change_the_bytes_or_who_may_see_them_is_asked_anew() {
         assert_eq!((how(&first), how(&again)), ("asked", "kept"), "{target} {sql}");
     }
     assert_eq!(heard(&scene), 10);
+}
+
+/// One rule for all, and what it is changed to.
+const RULE: &str = r#"
+rules:
+  - name: analysts
+    whom: {groups: [analysts]}
+    act_as: analyst
+    allow: [{tables: ["default.*"]}]
+    answers: {ttl: 1h}
+"#;
+
+#[tokio::test]
+async fn a_rule_is_what_it_says_and_a_user_is_where_it_leads() {
+    let elsewhere = Recorder::start(Script::ok("elsewhere\n")).await;
+    let plan = std::cell::RefCell::new(None);
+    let scene = Scene::start(Script::ok("1\n"), |given| {
+        let others = "  users:\n    other: {cluster: main, user: kh_analyst, password: {file: analyst.password}}\n";
+        let given = given.edit("  users:\n", others).policy("10-rules.yaml", RULE).section("reload_on_change", "false");
+        *plan.borrow_mut() = Some(given.clone());
+        given
+    })
+    .await;
+    let base = plan.into_inner().unwrap();
+    let generation = std::cell::Cell::new(1);
+    let reload = async |plan: Plan| {
+        plan.write_to(scene.house.folder.path());
+        generation.set(generation.get() + 1);
+        scene.house.program.signal("HUP");
+        scene.wait_metric("keyhouse_config_generation", generation.get()).await;
+        how(&ask(&scene.house, &scene.alice, SQL).await).to_owned()
+    };
+    assert_eq!(how(&ask(&scene.house, &scene.alice, SQL).await), "asked");
+    let with = |from: &str, to: &str| base.clone().policy("10-rules.yaml", &RULE.replace(from, to));
+    let another = "rules:\n  - {name: another, whom: {groups: [nobody]}, act_as: analyst, allow: [{tables: [\"x.*\"]}]}";
+    for (what, changed, seen) in [
+        ("nothing", base.clone(), "kept"),
+        ("its number", with("rules:", another), "kept"),
+        ("what it allows", with("default.*", "def*.*"), "asked"),
+        ("a setting", with("    allow:", "    settings: {allow: [max_threads]}\n    allow:"), "asked"),
+        ("its roles", with("    allow:", "    roles: [reader]\n    allow:"), "asked"),
+        ("its user", with("act_as: analyst", "act_as: other"), "asked"),
+        (
+            "the user's name",
+            base.clone().edit("user: kh_analyst, password: {file: analyst.password}", "user: kh_x, password: {file: analyst.password}"),
+            "asked",
+        ),
+        ("the nodes", base.clone().edit(&format!("{:?}", scene.recorder.url), &format!("{:?}", elsewhere.url)), "asked"),
+        ("its name", with("name: analysts", "name: others"), "asked"),
+    ] {
+        assert_eq!(reload(changed).await, seen, "{what}");
+        // It was there all the time.
+        assert_eq!(reload(base.clone()).await, "kept", "{what}");
+    }
+}
+
+#[tokio::test]
+async fn roles_rows_and_settings_of_a_caller_each_alone_are_another_answer() {
+    let rules = r#"
+rules:
+  - name: by-rows
+    whom: {groups: [rows]}
+    act_as: analyst
+    allow: [{tables: ["default.*"]}]
+    rows: {default.t: "tenant = {claims.tenant}"}
+    answers: {ttl: 1h}
+  - name: by-settings
+    whom: {groups: [settings]}
+    act_as: analyst
+    allow: [{tables: ["default.*"]}]
+    session_settings: {SQL_tenant: "{claims.tenant}"}
+    answers: {ttl: 1h}
+  - {name: by-roles, whom: {groups: [roles]}, act_as: analyst, roles: [a, b], allow: [{tables: ["default.*"]}], answers: {ttl: 1h}}
+"#;
+    let recorder = Recorder::start(Script::ok("1\n")).await;
+    let known =
+        ["additional_table_filters", "enable_multiple_prewhere_read_steps", "readonly", "log_comment", "input_format_values_interpret_expressions"];
+    recorder.knows_settings(known.into_iter().map(|name| serde_json::json!({"name": name, "value": "", "readonly": 0})).collect());
+    let scene = Scene::unready(recorder, |plan| plan.policy("10-rules.yaml", rules)).await;
+    scene.wait_metric("keyhouse_ready", 1).await;
+    for group in ["rows", "settings"] {
+        let of = |tenant: &str| scene.token().groups(&[group]).claim("tenant", tenant).make();
+        for (tenant, seen) in [("a", "asked"), ("a", "kept"), ("b", "asked"), ("b", "kept"), ("a", "kept")] {
+            assert_eq!(how(&ask(&scene.house, &of(tenant), SQL).await), seen, "{group} {tenant}");
+        }
+    }
+    let token = scene.token().groups(&["roles"]).make();
+    for (target, seen) in [("/", "asked"), ("/?role=a", "asked"), ("/?role=b", "asked"), ("/?role=a&role=b", "kept"), ("/?role=a", "kept")] {
+        assert_eq!(how(&send_plain(scene.house.http(), post(target, &token, SQL)).await), seen, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn what_says_the_same_in_another_way_is_the_same() {
+    let scene = house(Script::ok("1\n"), "{ttl: 1h}").await;
+    let asks = async |target: &str, header: &str, sql: &str| {
+        let request = post(target, &scene.alice, sql).replacen("\r\n", &format!("\r\n{header}"), 1);
+        how(&send_plain(scene.house.http(), request).await).to_owned()
+    };
+    assert_eq!(asks("/", "", SQL).await, "asked");
+    assert_eq!(asks("/", "X-ClickHouse-Database: default\r\n", SQL).await, "kept");
+    assert_eq!(asks("/", "X-ClickHouse-Database: sales\r\n", SQL).await, "asked");
+    assert_eq!(asks("/?database=sales", "", SQL).await, "kept");
+    let get = format!(
+        "GET /?query=SELECT%20a,%20count()%20FROM%20default.t%20GROUP%20BY%20a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n",
+        scene.alice
+    );
+    assert_eq!(how(&send_plain(scene.house.http(), get).await), "kept");
+    // A name that ends where another value begins.
+    let two = "SELECT {a:String}, {b:String} FROM default.t";
+    for (target, seen) in [
+        ("/?param_a=xy&param_b=z", "asked"),
+        ("/?param_a=x&param_b=yz", "asked"),
+        ("/?param_b=z&param_a=xy", "kept"),
+        ("/?param_a=&param_b=xyz", "asked"),
+    ] {
+        assert_eq!(asks(target, "", two).await, seen, "{target}");
+    }
+    assert_eq!(heard(&scene), 5);
 }
 
 #[tokio::test]
@@ -184,7 +304,8 @@ async fn who_joined_what_fails_before_a_byte_asks_alone() {
     gate.notify_one();
     let (first, second) = (first.answer().await, second.answer().await);
     assert_eq!((first.status, second.status, second.text().as_str()), (500, 200, "1\n"));
-    assert_eq!(heard(&scene), 2);
+    assert_eq!((heard(&scene), how(&second), &scene.record_of(&second).await["answer"]), (2, "asked", &"asked".into()));
+    assert_eq!(scene.metric(r#"keyhouse_answers_total{answer="asked"}"#).await, 2);
 }
 
 #[tokio::test]
@@ -277,6 +398,27 @@ async fn what_is_longer_than_is_kept_streams_to_its_end_in_a_bounded_window() {
     assert!(crate::support::script::is_data(0, &answer.body));
     assert!(scene.house.peak_memory() < 100 * 1024 * 1024, "{}", scene.house.peak_memory());
     assert_eq!(how(&ask(&scene.house, &scene.alice, SQL).await), "asked");
+}
+
+#[tokio::test]
+async fn who_takes_what_others_read_too_slowly_is_cut_and_nobody_waits_for_them() {
+    let gate = Gate::default();
+    let long = Script::begin(200, &[]).chunk("first\n").hold(&gate).data(40_000_000).end();
+    let scene = house(long, "{ttl: 1h}").await;
+    let (mut first, mut second) = (sends(&scene, SQL).await, sends(&scene, SQL).await);
+    for caller in [&mut first, &mut second] {
+        caller.through("first").await.unwrap();
+    }
+    scene.wait_metric(r#"keyhouse_answers_total{answer="joined"}"#, 1).await;
+    gate.notify_one();
+    // All of it, while the other one reads nothing.
+    let read = first.through("\r\n0\r\n\r\n").await.unwrap().len();
+    assert!(read > 40_000_000, "{read}");
+    let cut = second.through("\r\n0\r\n\r\n").await;
+    assert!(cut.is_err(), "who fell behind was given an end");
+    let mut outcomes: Vec<_> = scene.house.wait_records(2).await.iter().map(|record| record["outcome"].as_str().unwrap().to_owned()).collect();
+    outcomes.sort();
+    assert_eq!((outcomes, heard(&scene)), (vec!["answered".to_owned(), "broken".to_owned()], 1));
 }
 
 #[tokio::test]
