@@ -23,6 +23,7 @@ mod attempts;
 mod bombs;
 mod catalog;
 mod check;
+mod chproxy;
 mod clients;
 mod corpus;
 mod credentials;
