@@ -27,6 +27,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 const WINDOW: u64 = 64 * 1024;
 
 /// What all answers that are arriving may hold together, in bytes, beside their windows.
+#[derive(Default)]
 pub(super) struct Budget {
     held: AtomicUsize,
     most: usize,
@@ -52,11 +53,11 @@ pub(super) struct Flight {
     state: Mutex<State>,
     /// Most bytes that are kept.
     most: usize,
-    budget: Arc<Budget>,
 }
 
 #[derive(Default)]
 struct State {
+    budget: Arc<Budget>,
     head: Option<Arc<Head>>,
     /// Whether others may be given this answer: it is whole so far, and no failure.
     is_for_others: bool,
@@ -147,6 +148,10 @@ impl State {
             self.pieces.pop_front();
             self.first += 1;
         }
+        let begin = self.pieces.front().map_or(self.total, |(end, piece)| end - piece.len() as u64);
+        let held = usize::try_from(self.total - begin).unwrap_or(usize::MAX);
+        self.budget.give_back(self.reserved.saturating_sub(held));
+        self.reserved = self.reserved.min(held);
     }
 
     /// The next piece of this reader's, or how the answer ended.
@@ -188,9 +193,9 @@ const FIRST: u64 = 0;
 impl Flight {
     /// One with its first reader.
     pub(super) fn new(most: usize, budget: Arc<Budget>) -> (Arc<Self>, Reader) {
-        let mut state = State { is_for_others: true, came: 1, ..State::default() };
+        let mut state = State { budget, is_for_others: true, came: 1, ..State::default() };
         state.readers.insert(FIRST, Place::default());
-        let flight = Arc::new(Self { state: Mutex::new(state), most, budget });
+        let flight = Arc::new(Self { state: Mutex::new(state), most });
         let reader = Reader { flight: Arc::clone(&flight), number: FIRST, broke: None };
         (flight, reader)
     }
@@ -241,16 +246,16 @@ impl Flight {
         state.total += piece.len() as u64;
         let end = state.total;
         if !state.is_over {
-            let is_kept = state.total <= self.most as u64 && self.budget.take(piece.len());
-            if is_kept {
+            if state.total <= self.most as u64 && state.budget.take(piece.len()) {
                 state.reserved += piece.len();
             } else {
                 state.is_over = true;
-                self.budget.give_back(std::mem::take(&mut state.reserved));
-                state.trim();
             }
         }
         state.pieces.push_back((end, piece));
+        if state.is_over {
+            state.trim();
+        }
     }
 
     /// Waits until there is room for another piece.
@@ -309,7 +314,8 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.budget.give_back(self.state().reserved);
+        let state = self.state();
+        state.budget.give_back(state.reserved);
     }
 }
 
@@ -424,5 +430,135 @@ impl Drop for Reader {
         let slot = state.free_slot();
         drop(state);
         drop(slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+    use std::time::Instant;
+
+    use futures_util::FutureExt;
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::record::RequestId;
+
+    const MOST: usize = 200_000;
+    const PIECE: usize = 30_000;
+
+    fn head() -> Arc<Head> {
+        let headers = HeaderMap::new();
+        Arc::new(Head {
+            status: StatusCode::OK,
+            headers,
+            node: None,
+            query_id: None,
+            ignored: Vec::new(),
+            summary: None,
+            by: RequestId::new(),
+            at: Instant::now(),
+        })
+    }
+
+    /// What one reader has read, and how it was over for them.
+    struct Reads {
+        reader: Option<Reader>,
+        bytes: Vec<u8>,
+        end: Option<Result<(), String>>,
+    }
+
+    impl Reads {
+        fn of(reader: Reader) -> Self {
+            Self { reader: Some(reader), bytes: Vec::new(), end: None }
+        }
+
+        fn read(&mut self) {
+            let (Some(reader), None) = (&mut self.reader, &self.end) else { return };
+            match Pin::new(reader).poll_frame(&mut Context::from_waker(Waker::noop())) {
+                Poll::Pending => {}
+                Poll::Ready(Some(Ok(frame))) => self.bytes.extend_from_slice(&frame.into_data().unwrap()),
+                Poll::Ready(Some(Err(error))) => self.end = Some(Err(error.to_string())),
+                Poll::Ready(None) => self.end = Some(Ok(())),
+            }
+        }
+    }
+
+    /// Whoever joins, reads, falls behind and leaves in whatever order, while pieces come, end or break off.
+    #[test]
+    fn nobody_reads_anything_but_the_beginning_of_what_came_or_all_of_it() {
+        let mut seed = 7_u64;
+        let mut next = |most: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(seed >> 33).unwrap() % most
+        };
+        let (mut wholes, mut broken, mut behind, mut kept, mut joined) = (0, 0, 0, 0, 0);
+        for round in 0..400 {
+            let budget = Budget::new(10 * MOST as u64);
+            let (flight, first) = Flight::new(MOST, Arc::clone(&budget));
+            let (mut readers, mut came, mut over) = (vec![Reads::of(first)], Vec::<u8>::new(), false);
+            flight.begins(head(), None, None, None);
+            for _ in 0..next(120) {
+                match next(10) {
+                    // With nobody left, the pump is gone.
+                    0..4 if !over && flight.deserted().now_or_never().is_none() && flight.room().now_or_never().is_some() => {
+                        let piece: Vec<u8> = (0..1 + next(PIECE)).map(|at| (came.len() + at) as u8).collect();
+                        came.extend_from_slice(&piece);
+                        flight.push(piece.into(), None);
+                    }
+                    4 => {
+                        if let Some(reader) = flight.join() {
+                            assert!(came.len() <= MOST, "somebody joined what was too long");
+                            readers.push(Reads::of(reader));
+                            joined += 1;
+                        }
+                    }
+                    5 if next(8) == 0 => {
+                        let index = next(readers.len());
+                        readers[index].reader = None;
+                    }
+                    6 if !over && next(10) == 0 => {
+                        over = true;
+                        if next(2) == 0 {
+                            kept += usize::from(flight.push_last(None, None).is_some_and(|pieces| pieces.concat() == came));
+                            flight.ends();
+                        } else {
+                            flight.breaks(Why::Else("broken".into()));
+                        }
+                    }
+                    _ => {
+                        let index = next(readers.len());
+                        readers[index].read();
+                    }
+                }
+                let state = flight.state();
+                let held: usize = state.pieces.iter().map(|(_, piece)| piece.len()).sum();
+                let window = if state.is_over { 2 * usize::try_from(WINDOW).unwrap() + 2 * PIECE } else { 0 };
+                assert!(held <= state.reserved + window && state.reserved <= MOST, "{held} held, {} of the budget", state.reserved);
+                assert_eq!(budget.held.load(Ordering::Relaxed), state.reserved);
+            }
+            let whole = matches!(flight.state().end, Some(End::Whole));
+            for reads in &mut readers {
+                for _ in 0..200 {
+                    reads.read();
+                }
+                assert!(came.starts_with(&reads.bytes), "round {round}");
+                match &reads.end {
+                    Some(Ok(())) => {
+                        assert!(whole && reads.bytes == came, "an end that was none");
+                        wholes += 1;
+                    }
+                    Some(Err(why)) if why.contains("slowly") => behind += 1,
+                    Some(Err(_)) => {
+                        assert!(!whole);
+                        broken += 1;
+                    }
+                    None => assert!(reads.reader.is_none() || !over),
+                }
+            }
+            drop((readers, flight));
+            assert_eq!(budget.held.load(Ordering::Relaxed), 0, "round {round}");
+        }
+        assert!([wholes, broken, behind, kept, joined].iter().all(|count| *count > 10), "{wholes} {broken} {behind} {kept} {joined}");
     }
 }
