@@ -109,7 +109,6 @@ struct Kept {
 }
 
 /// What comes of looking for an answer.
-#[expect(clippy::large_enum_variant, reason = "the large one is what most requests are; boxed, it would cost each of them")]
 pub enum Found {
     /// It has to be asked, for this caller alone.
     Nothing(Permitted, Passing),

@@ -65,7 +65,7 @@ pub type Current = Arc<ArcSwap<Snapshot>>;
 async fn pass(
     snapshot: &Arc<Snapshot>,
     gate: &Gate,
-    arrived: Arrived,
+    arrived: Box<Arrived>,
     now: SystemTime,
     entry: &mut Entry,
 ) -> Result<(Given, Option<Box<Meter>>), Refusal> {
@@ -214,7 +214,7 @@ impl Gate {
 impl Handler for Gate {
     type Body = Recorded<Metered<Body>>;
 
-    async fn answer(&self, arrived: Arrived) -> Response<Self::Body> {
+    async fn answer(&self, arrived: Box<Arrived>) -> Response<Self::Body> {
         let now = clock::now();
         let head = arrived.head();
         let json = wants_json(&head.headers);

@@ -237,7 +237,7 @@ impl Identities {
     /// # Errors
     /// 401 with what is wrong with the token, 400 where the request brings two, 403 where the token lacks groups or scopes,
     /// 429 where too many attempts failed, 503 where the provider's keys cannot be had.
-    pub async fn identify(&self, arrived: Arrived, now: SystemTime) -> Result<Identified, Refusal> {
+    pub async fn identify(&self, arrived: Box<Arrived>, now: SystemTime) -> Result<Identified, Refusal> {
         let from = arrived.from();
         let (mut head, body) = arrived.into_parts();
         let credential = credential::take(&mut head, self.in_addresses, &self.from_headers)?;
@@ -292,7 +292,8 @@ impl Identities {
         if let Some(from) = from {
             self.attempts.may(from)?;
         }
-        let verified = self.verify_anew(token, place, now).await.map(Arc::new);
+        // Boxed, because it is long and rare: every request would carry its room.
+        let verified = Box::pin(self.verify_anew(token, place, now)).await.map(Arc::new);
         if let Some(from) = from {
             self.attempts.went(from, &verified);
         }

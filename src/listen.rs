@@ -54,10 +54,11 @@ pub enum Asked {
 }
 
 impl Arrived {
-    /// A request on a connection of `peer`, which comes from `origin`.
-    fn new(peer: SocketAddr, origin: IpAddr, trusted_proxies: &[IpNet], pace: Pace, request: Request<Incoming>) -> Self {
+    /// A request on a connection of `peer`, which comes from `origin`. Boxed, because it goes from room to room, and the future of
+    /// a request would have a place for it in each.
+    fn new(peer: SocketAddr, origin: IpAddr, trusted_proxies: &[IpNet], pace: Pace, request: Request<Incoming>) -> Box<Self> {
         let (head, body) = request.into_parts();
-        Self { peer, from: origin::forwarded(origin, &head.headers, trusted_proxies), head, body: Arriving::new(body, pace) }
+        Box::new(Self { peer, from: origin::forwarded(origin, &head.headers, trusted_proxies), head, body: Arriving::new(body, pace) })
     }
 
     /// Who connected.

@@ -175,7 +175,8 @@ pub struct Understood {
     address: Address,
     cache_control: CacheControl,
     uploads: Vec<Upload>,
-    data: Option<Data>,
+    /// Boxed, because most statements have none.
+    data: Option<Box<Data>>,
 }
 
 impl Understood {
@@ -221,7 +222,7 @@ impl Understood {
 
     /// How many bytes of data went on so far, where there is any.
     pub fn data_passed(&self) -> Option<Arc<AtomicU64>> {
-        self.data.as_ref().map(Data::passed)
+        self.data.as_deref().map(Data::passed)
     }
 
     /// Whether data goes with it.
@@ -230,7 +231,7 @@ impl Understood {
     }
 
     /// Takes the data of an INSERT: it can be sent but once.
-    pub fn take_data(&mut self) -> Option<Data> {
+    pub fn take_data(&mut self) -> Option<Box<Data>> {
         self.data.take()
     }
 }

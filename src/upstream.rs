@@ -99,7 +99,7 @@ impl Upstream {
     async fn exchange(self: &Arc<Self>, mut permitted: Permitted, terms: Terms, id: &RequestId, draft: Option<Draft>) -> Result<Answer, Refusal> {
         let Terms { slot, deadline, brake } = terms;
         let data = match permitted.take_data() {
-            Some(data) => Some(Box::new(data.begins().await?.braked(brake))),
+            Some(data) => Some(Box::pin(data.begins()).await?.braked(brake)),
             None => None,
         };
         let (user, cluster) = self.destination(permitted.permit().act_as())?;

@@ -62,7 +62,7 @@ pub trait Handler: Clone + Send + Sync + 'static {
     type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static;
 
     /// Answers one request; it cannot fail, because a refusal is an answer.
-    fn answer(&self, arrived: Arrived) -> impl Future<Output = Response<Self::Body>> + Send;
+    fn answer(&self, arrived: Box<Arrived>) -> impl Future<Output = Response<Self::Body>> + Send;
 }
 
 /// A connection's two ends as far as they are known: who opened it, and for whom.

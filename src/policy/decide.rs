@@ -82,8 +82,11 @@ impl Permit {
     }
 }
 
-/// A permit with the statement that it was given for; neither can be had without the other.
-pub struct Permitted {
+/// A permit with the statement that it was given for; neither can be had without the other. Boxed, because it goes from room to room,
+/// and the future of a request would have a place for it in each.
+pub struct Permitted(Box<Both>);
+
+struct Both {
     permit: Permit,
     understood: Understood,
 }
@@ -91,17 +94,17 @@ pub struct Permitted {
 impl Permitted {
     /// The yes.
     pub fn permit(&self) -> &Permit {
-        &self.permit
+        &self.0.permit
     }
 
     /// What it was given for.
     pub fn understood(&self) -> &Understood {
-        &self.understood
+        &self.0.understood
     }
 
     /// Takes the data of an INSERT: it can be sent but once.
-    pub fn take_data(&mut self) -> Option<Data> {
-        self.understood.take_data()
+    pub fn take_data(&mut self) -> Option<Box<Data>> {
+        self.0.understood.take_data()
     }
 }
 
@@ -118,7 +121,10 @@ pub fn decide(choice: Choice<'_>, understood: Understood) -> Result<Permitted, D
             return Err(Denied { rule: None, refusal: Refusal::new(Reason::RuleNotAvailable, says) });
         }
     };
-    permit(rule, &understood).map(|permit| Permitted { permit, understood }).map_err(|refusal| Denied { rule: Some(rule.name.clone()), refusal })
+    match permit(rule, &understood) {
+        Ok(permit) => Ok(Permitted(Box::new(Both { permit, understood }))),
+        Err(refusal) => Err(Denied { rule: Some(rule.name.clone()), refusal }),
+    }
 }
 
 fn permit(rule: &Rule, understood: &Understood) -> Result<Permit, Refusal> {

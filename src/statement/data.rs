@@ -108,14 +108,14 @@ impl Turn {
 
 impl Data {
     /// Data of which `first` is here already, its codings undone.
-    pub(super) fn undone(first: Bytes, pieces: Pieces, limits: &Limits) -> Self {
-        Self::new(VecDeque::from_iter((!first.is_empty()).then_some(first)), pieces, Vec::new(), limits)
+    pub(super) fn undone(first: Bytes, pieces: Pieces, limits: &Limits) -> Box<Self> {
+        Box::new(Self::new(VecDeque::from_iter((!first.is_empty()).then_some(first)), pieces, Vec::new(), limits))
     }
 
     /// Data that is the whole body, as it came.
-    pub(super) fn as_it_comes(pieces: Pieces, limits: &Limits) -> Self {
+    pub(super) fn as_it_comes(pieces: Pieces, limits: &Limits) -> Box<Self> {
         let codings = pieces.codings();
-        Self { unseen: Some(limits.statement_size), ..Self::new(VecDeque::new(), pieces, codings, limits) }
+        Box::new(Self { unseen: Some(limits.statement_size), ..Self::new(VecDeque::new(), pieces, codings, limits) })
     }
 
     fn new(first: VecDeque<Bytes>, pieces: Pieces, codings: Vec<Coding>, limits: &Limits) -> Self {
@@ -135,8 +135,9 @@ impl Data {
     }
 
     /// The same, held back.
-    pub fn braked(self, brake: Option<Box<dyn Brake>>) -> Self {
-        Self { brake, ..self }
+    pub fn braked(mut self: Box<Self>, brake: Option<Box<dyn Brake>>) -> Box<Self> {
+        self.brake = brake;
+        self
     }
 
     /// The codings that it still has.
@@ -161,7 +162,7 @@ impl Data {
     /// # Errors
     /// 400 where they stand there or the body cannot be read, 408 where it does not come in time, 413 where it is too long
     /// or nothing but blanks and comments come.
-    pub async fn begins(mut self) -> Result<Self, Refusal> {
+    pub async fn begins(mut self: Box<Self>) -> Result<Box<Self>, Refusal> {
         if self.size_hint().lower() > self.most {
             return Err(too_much(self.most));
         }

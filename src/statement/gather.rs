@@ -11,6 +11,7 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::TryFutureExt;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
@@ -45,7 +46,7 @@ pub(super) struct Gathered {
     /// What was understood of it, where that had to be known to see where it ends.
     pub(super) fact: Option<Fact>,
     /// What follows of an INSERT's data.
-    pub(super) data: Option<Data>,
+    pub(super) data: Option<Box<Data>>,
 }
 
 impl Gathered {
@@ -286,8 +287,9 @@ async fn next(pieces: &mut Pieces) -> Result<Option<Bytes>, Refusal> {
 }
 
 /// Waits no longer than `limits.body_timeout`.
-pub(super) async fn in_time<T>(timeout: Duration, read: impl Future<Output = T>) -> Result<T, Refusal> {
-    tokio::time::timeout(timeout, read).await.map_err(|elapsed| {
+pub(super) fn in_time<T>(timeout: Duration, read: impl Future<Output = T>) -> impl Future<Output = Result<T, Refusal>> {
+    // No `async fn`: it would hold what is read twice.
+    tokio::time::timeout(timeout, read).map_err(move |elapsed| {
         let says = format!("The body did not arrive within {} (limits.body_timeout).", humantime::format_duration(timeout));
         Refusal::new(Reason::BodyTimeout, says).because(elapsed)
     })

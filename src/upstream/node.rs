@@ -8,7 +8,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::num::NonZeroUsize;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -258,8 +258,8 @@ impl Connection {
     }
 
     /// Sends one request and waits for the beginning of its answer.
-    pub(super) async fn send(&mut self, request: Outgoing, node: &Node) -> Result<Incomings, Failure> {
-        self.exchange(request, node.answer_timeout).await
+    pub(super) fn send(&mut self, request: Outgoing, node: &Node) -> impl Future<Output = Result<Incomings, Failure>> {
+        self.exchange(request, node.answer_timeout)
     }
 
     /// The time counts while ClickHouse has its turn: not while the caller has more data to send.
@@ -267,7 +267,8 @@ impl Connection {
         let turn = request.body().turn();
         let reused = self.reused;
         let Self { sender, driver, .. } = self;
-        let mut sending = pin!(driven(driver, sender.try_send_request(request)));
+        let sent = pin!(sender.try_send_request(request));
+        let mut sending = driven(driver, sent);
         let mut look_again = timeout;
         loop {
             match tokio::time::timeout(look_again, &mut sending).await {
@@ -286,9 +287,14 @@ impl Connection {
 
     /// The settings that the server has for this user, asked on this very connection.
     pub(super) async fn settings_of(&mut self, user: &User, node: &Node) -> Result<Arc<Known>, Failure> {
-        if let Some(known) = self.known.get(&user.config.name) {
-            return Ok(Arc::clone(known));
+        match self.known.get(&user.config.name) {
+            Some(known) => Ok(Arc::clone(known)),
+            // Boxed, because it is long and rare: every request would carry its room.
+            None => Box::pin(self.learn_settings(user, node)).await,
         }
+    }
+
+    async fn learn_settings(&mut self, user: &User, node: &Node) -> Result<Arc<Known>, Failure> {
         if let Some(known) = &user.from_file {
             user.settings_known(known, node);
             self.known.insert(user.config.name.clone(), Arc::clone(known));
@@ -316,7 +322,8 @@ impl Connection {
         let response = self.exchange(request, SETTINGS_TIMEOUT).await?;
         let status = response.status();
         let code = answer::code_in_header(response.headers());
-        let body = driven(&mut self.driver, Limited::new(response.into_body(), LONGEST_SETTINGS).collect());
+        let whole = pin!(Limited::new(response.into_body(), LONGEST_SETTINGS).collect());
+        let body = driven(&mut self.driver, whole);
         let body = match tokio::time::timeout(SETTINGS_TIMEOUT, body).await {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(error)) => return Err(Failure::new(Reason::UpstreamBroken, "ClickHouse's answer about its settings broke off.").because(error)),
@@ -336,16 +343,15 @@ fn drive(driver: &mut Option<Driver>, context: &mut Context<'_>) {
 }
 
 /// Waits for something of a connection, and moves its bytes meanwhile.
-async fn driven<T>(driver: &mut Option<Driver>, awaited: impl Future<Output = T>) -> T {
-    let mut awaited = pin!(awaited);
-    poll_fn(|context| {
+fn driven<'a, T>(driver: &'a mut Option<Driver>, mut awaited: Pin<&'a mut impl Future<Output = T>>) -> impl Future<Output = T> + Unpin {
+    // No `async fn`: it would hold what is awaited twice.
+    poll_fn(move |context| {
         if let Poll::Ready(done) = awaited.as_mut().poll(context) {
             return Poll::Ready(done);
         }
         drive(driver, context);
         awaited.as_mut().poll(context)
     })
-    .await
 }
 
 /// Why a request was not answered: the caller's data broke off, or the connection.
