@@ -5,6 +5,7 @@
   first-sight                  what the first request of a pair costs its caller over the second
   rules-10k                    10,000 rules against 3
   nokeep                       no token kept, against HAProxy, which keeps none either
+  kept, kept-90                all answers kept; nine of ten kept, against nginx, which asks each time
   workers-2                    two workers on two cores against one
   idle-1k, idle-10k            memory of idle TLS connections
 """
@@ -15,6 +16,7 @@ from typing import Any, Callable, Iterator, NamedTuple
 import ground
 
 LUA = ground.HERE / "distinct.lua"
+KEPT_LUA = ground.HERE / "kept.lua"
 # No run of wrk lasts longer than this, whatever it waits for.
 LONGEST = 60
 FIRST_SIGHT = 300
@@ -36,6 +38,7 @@ GROUPS = (
     Group(("nginx", "product"), ("first-sight",)),
     Group(("product", "keyhouse-10k-rules"), ("rules-10k",)),
     Group(("haproxy", "keyhouse-nokeep"), ("nokeep",)),
+    Group(("nginx", "keyhouse-kept"), ("kept", "kept-90")),
     Group(("product", "product-2"), ("workers-2",)),
     # Memory hardly varies.
     Group(("nginx-idle", "keyhouse-idle"), ("idle-1k", "idle-10k"), 2),
@@ -77,6 +80,8 @@ def register(rig: ModuleType, rounds: int) -> None:
         "first-sight": stub(lambda c, a: first_sight(rig, c, fresh, ground.tokens(pool(rounds))), "p50_us"),
         "rules-10k": rps,
         "nokeep": rps,
+        "kept": stub(lambda c, a: kept(rig, c, a, rps[1], 0.0), "rps"),
+        "kept-90": stub(lambda c, a: kept(rig, c, a, lambda c, a: mixed(rig, c, a.secs), 0.1), "rps"),
         "workers-2": rps,
         "idle-1k": stub(lambda c, a: idle(rig, c, 1_000), "conn_mb"),
         "idle-10k": stub(lambda c, a: idle(rig, c, 10_000), "conn_mb"),
@@ -102,6 +107,11 @@ def pairs(rig: ModuleType, c: Any, seen: set[tuple[int, int]], tokens: pathlib.P
         seen.add((c.peer.pid, count))
     with c.meter() as m:
         said = drive(rig, c, tokens, count, secs)
+    return row(rig, c, m, said)
+
+
+def row(rig: ModuleType, c: Any, m: Any, said: str) -> Row:
+    """What a script of ours said in the end, with what the meter saw."""
     found = re.search(r"^PAIRS (.*)$", said, re.M) or rig.die(f"{c.name}: wrk said: {said[-600:]}")
     d = {k: int(v) for k, v in (x.split("=") for x in found[1].split())}
     n = max(d["reqs"], 1)
@@ -125,6 +135,27 @@ def drive(rig: ModuleType, c: Any, tokens: pathlib.Path, count: int, secs: int |
         if wrk.poll() is None:
             wrk.kill()
             wrk.wait()
+
+
+# ---------------------------------------------------------------- kept answers
+
+def mixed(rig: ModuleType, c: Any, secs: int) -> Row:
+    """wrk with nine requests of ten that are the same."""
+    command = ["taskset", "-c", c.gen, rig.WRK, "-t1", "-c32", f"-d{secs}s", "--timeout", "20s", "-s", str(KEPT_LUA), c.url()]
+    with c.meter() as m:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST + 30, env={**os.environ, "TOKEN_FILE": f"{rig.KEYS}/tokens.txt"})
+    return row(rig, c, m, done.stdout + done.stderr)
+
+
+def kept(rig: ModuleType, c: Any, a: Any, measure: Callable[..., Row], asked: float) -> Row:
+    """A measure of which so much comes to the upstream, where answers are kept: anything else would be another measure."""
+    before = counted(rig, c)
+    r = measure(c, a)
+    n = r.get("n") or r["rps"] * a.secs
+    r["asked"] = round((counted(rig, c) - before) / n, 3)
+    if c.name == "keyhouse-kept" and abs(r["asked"] - asked) > 0.02:
+        rig.die(f"{c.name}: {r['asked']:.0%} of the requests came to the upstream, and {asked:.0%} were meant to")
+    return r
 
 
 # ---------------------------------------------------------------- first sight

@@ -18,6 +18,7 @@ COPY = STATE / "rig"
 VARIANTS = {
     "keyhouse-nokeep": ("$PRODUCT_CMD", "nokeep.conf", "jwt"),
     "keyhouse-10k-rules": ("$PRODUCT_CMD", "rules10k.conf", "jwt"),
+    "keyhouse-kept": ("$PRODUCT_CMD", "kept.conf", "jwt"),
     "keyhouse-idle": ("$PRODUCT_CMD", "idle.conf", "jwt"),
     "nginx-idle": ("nginx -e stderr -c @CONF@", "nginx-idle.conf", "none"),
 }
@@ -99,11 +100,13 @@ def copy_rig(binary: pathlib.Path) -> None:
         path.chmod(path.stat().st_mode | 0o200)
     mend_copy()
     write_rules(STATE / "rules10k")
+    write_keeping(STATE / "keeping")
     policies = {"@POLICIES@": str(HERE / "policies")}
     configs = {
         "product.conf": {"@KEPT@": "64MiB", **policies},
         "nokeep.conf": {"@KEPT@": "0B", **policies},
         "rules10k.conf": {"@KEPT@": "64MiB", "@POLICIES@": str(STATE / "rules10k")},
+        "kept.conf": {"@KEPT@": "64MiB", "@POLICIES@": str(STATE / "keeping")},
         # The default allows fewer connections than are opened there, and closes them before all are.
         "idle.conf": {"@KEPT@": "64MiB, connections: 20000, idle_timeout: 10m", **policies},
     }
@@ -169,6 +172,14 @@ def write_rules(folder: pathlib.Path, count: int = 10_000) -> None:
              for i in range(others))
     (folder / "10-others.yaml").write_text("rules:\n" + "".join(rules))
     (folder / "20-rig.yaml").write_text(mine)
+
+
+def write_keeping(folder: pathlib.Path) -> None:
+    """The rules that the others are measured with, which keep answers."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    mine = (HERE / "policies/rig.yaml").read_text()
+    (folder / "10-rig.yaml").write_text(mine.replace("    system: all\n", "    system: all\n    answers: {ttl: 1h}\n"))
 
 
 @contextlib.contextmanager

@@ -17,7 +17,8 @@ PEERS = {
 }
 # Peers with another config, measured where the rig's own would not do.
 SAME_AS = {"nginx-idle": "nginx", "keyhouse-idle": "product"}
-OTHERS = {"keyhouse-nokeep": "Keyhouse, no token kept", "keyhouse-10k-rules": "Keyhouse, 10,000 rules", "product-2": "Keyhouse, two workers"}
+OTHERS = {"keyhouse-nokeep": "Keyhouse, no token kept", "keyhouse-10k-rules": "Keyhouse, 10,000 rules", "keyhouse-kept": "Keyhouse, answers kept",
+          "product-2": "Keyhouse, two workers"}
 
 
 def name_of(peer: str) -> str:
@@ -52,6 +53,7 @@ TARGETS = (
     Target("CPU a request, 1,000 tokens and statements", TOKENS_1K, "cpu_us", "µs", 2.0, ("nginx",)),
     Target("CPU a request, 100,000 tokens and statements", TOKENS_100K, "cpu_us", "µs", 2.5, ("nginx",)),
     Target("CPU a request, no token kept", "nokeep", "cpu_us", "µs", 1.0, ("haproxy",), peer="keyhouse-nokeep"),
+    Target("CPU a request, kept answers", "kept", "cpu_us", "µs", 0.9, ("nginx",), peer="keyhouse-kept"),
     Target("Instructions a request", "instructions", "per_request", "", 120_000),
     Target("System calls a request, 32 connections", "syscalls", "per_request", "", 1.0, ("nginx",)),
     Target("Requests/s on one core", "rps", "rps", "", 10, ("fastapi-aio",), at_least=True),
