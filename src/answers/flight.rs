@@ -134,15 +134,20 @@ impl State {
         }
     }
 
+    /// Who still reads, who sets the pace first. Who has fallen behind does not, and may take long to learn of it: nobody waits for them.
+    fn reading(&self) -> impl Iterator<Item = &Place> {
+        self.readers.values().filter(|place| place.pieces >= self.first)
+    }
+
     /// Bytes before who sets the pace.
     fn ahead(&self) -> u64 {
-        self.readers.first_key_value().map_or(0, |(_, place)| self.total.saturating_sub(place.bytes))
+        self.reading().next().map_or(0, |pace| self.total.saturating_sub(pace.bytes))
     }
 
     /// Lets go of what nobody needs, or is too far behind for.
     fn trim(&mut self) {
-        let Some((_, pace)) = self.readers.first_key_value() else { return };
-        let last = self.readers.values().map(|place| place.bytes).min().unwrap_or_default();
+        let Some(pace) = self.reading().next() else { return };
+        let last = self.reading().map(|place| place.bytes).min().unwrap_or_default();
         let until = last.max(pace.bytes.saturating_sub(WINDOW)).min(pace.bytes);
         while self.pieces.front().is_some_and(|(end, _)| *end <= until) {
             self.pieces.pop_front();
@@ -275,7 +280,7 @@ impl Flight {
     pub(super) async fn deserted(&self) {
         poll_fn(|context| {
             let mut state = self.state();
-            if state.readers.is_empty() {
+            if state.reading().next().is_none() {
                 return Poll::Ready(());
             }
             state.pump = Some(context.waker().clone());
@@ -482,6 +487,27 @@ mod tests {
                 Poll::Ready(None) => self.end = Some(Ok(())),
             }
         }
+    }
+
+    #[test]
+    fn nobody_waits_for_who_has_fallen_behind() {
+        let (flight, first) = Flight::new(PIECE, Budget::new(1 << 20));
+        let (mut first, second) = (Reads::of(first), flight.join().unwrap());
+        flight.begins(head(), None, None, None);
+        for _ in 0..10 {
+            assert!(flight.room().now_or_never().is_some());
+            flight.push(vec![0; PIECE].into(), None);
+            first.read();
+        }
+        assert!(flight.deserted().now_or_never().is_none());
+        drop(first);
+        // The second reads nothing and does not know that it is cut.
+        assert!(flight.deserted().now_or_never().is_some(), "the statement runs on for nobody");
+        let mut second = Reads::of(second);
+        for _ in 0..2 {
+            second.read();
+        }
+        assert!(second.end.unwrap().unwrap_err().contains("slowly"));
     }
 
     /// Whoever joins, reads, falls behind and leaves in whatever order, while pieces come, end or break off.
