@@ -24,6 +24,9 @@ use crate::upstream::{Answer, AnswerBody, Upstream};
 /// Ties an answer to its record, on every answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-keyhouse-request-id");
 
+/// What the query is called.
+const QUERY_ID: HeaderName = HeaderName::from_static("x-clickhouse-query-id");
+
 /// Parameters of the caller that were understood and not sent on.
 const IGNORED: HeaderName = HeaderName::from_static("x-keyhouse-ignored");
 
@@ -245,6 +248,10 @@ impl Handler for Gate {
         if let Ok(id) = HeaderValue::from_str(entry.request_id.as_str()) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
+        // The caller's own, whatever ClickHouse calls it: ids of callers who do not know of each other may be the same.
+        if let Some(id) = &entry.client_query_id {
+            response.headers_mut().insert(QUERY_ID, id.clone());
+        }
         if !entry.ignored.is_empty()
             && let Ok(names) = HeaderValue::from_str(&entry.ignored.join(", "))
         {
@@ -277,6 +284,7 @@ impl Entry {
         self.effect = Some(statement.effect().word());
         self.kind = Some(statement.kind());
         self.reach = understood.reach_rendered();
+        self.client_query_id = understood.address().query_id().cloned();
     }
 
     fn saw_permit(&mut self, permit: &Permit) {

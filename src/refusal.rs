@@ -21,6 +21,7 @@ pub struct ClickHouseError {
 
 const AUTHENTICATION_FAILED: ClickHouseError = ClickHouseError { number: 516, name: "AUTHENTICATION_FAILED" };
 const ACCESS_DENIED: ClickHouseError = ClickHouseError { number: 497, name: "ACCESS_DENIED" };
+const READONLY: ClickHouseError = ClickHouseError { number: 164, name: "READONLY" };
 const SYNTAX_ERROR: ClickHouseError = ClickHouseError { number: 62, name: "SYNTAX_ERROR" };
 const BAD_ARGUMENTS: ClickHouseError = ClickHouseError { number: 36, name: "BAD_ARGUMENTS" };
 const QUERY_IS_TOO_LARGE: ClickHouseError = ClickHouseError { number: 229, name: "QUERY_IS_TOO_LARGE" };
@@ -139,6 +140,7 @@ reasons! {
     NoRule "no-rule" FORBIDDEN ACCESS_DENIED "No rule is meant for this caller.";
     RuleNotAvailable "rule-not-available" FORBIDDEN ACCESS_DENIED "The rule of `X-Keyhouse-Rule` is not meant for the caller, or stands behind one that may not be skipped.";
     WriteByGet "write-by-get" FORBIDDEN ACCESS_DENIED "GET and HEAD carry reads only.";
+    ReadonlyAsked "readonly-asked" FORBIDDEN READONLY "The request asks for reads alone (`readonly=1`), and the statement is none.";
     EffectNotAllowed "effect-not-allowed" FORBIDDEN ACCESS_DENIED "The caller's rule does not allow what the statement does.";
     TableNotAllowed "table-not-allowed" FORBIDDEN ACCESS_DENIED "The caller's rule does not allow a table of the statement.";
     TableDenied "table-denied" FORBIDDEN ACCESS_DENIED "The caller's rule denies a table of the statement.";

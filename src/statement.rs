@@ -275,6 +275,10 @@ pub async fn understand(identified: Identified, limits: &Limits, reader: Reader<
     if !uploads.is_empty() && statement.data().is_some() {
         return Err(Refusal::new(Reason::NotUnderstood, "An INSERT with data takes no tables along; send them with INSERT ... SELECT."));
     }
+    if let Some((says, own)) = address.format_in_header().zip(statement.reach().format.as_deref()).filter(|(says, own)| says != own) {
+        let says = format!("The statement says FORMAT {} and X-ClickHouse-Format says {says}; say it once.", own.escape_debug());
+        return Err(Refusal::new(Reason::MalformedParameter, says));
+    }
     let data = data.or_else(|| statement.data().map(|_| Data::undone(text.slice(begins..), Pieces::none(limits), limits)));
     let cache_control = CacheControl::of(head.headers());
     Ok(Understood { caller, method: head.method().clone(), fact, address, cache_control, uploads, data })

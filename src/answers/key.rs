@@ -70,6 +70,7 @@ pub(super) fn key(permitted: &Permitted, keeping: &Keeping, target: &Target) -> 
     }
     parts.add(understood.statement().canonical().as_bytes());
     parts.add_one(understood.address().default_format());
+    parts.add(&understood.address().protocol_version().unwrap_or_default().to_be_bytes());
     let given = understood.address().parameters();
     let used = understood.statement().reach().parameters.keys();
     parts.count(used.len());

@@ -169,6 +169,10 @@ fn never_observed(rule: &Rule, understood: &Understood) -> Result<(), Refusal> {
         let says = format!("{} carries reads only; send it with POST.", understood.method());
         return Err(Refusal::new(Reason::WriteByGet, says));
     }
+    if statement.effect() != Effect::Read && address.is_readonly() {
+        let says = format!("The request asks for `readonly` and the statement is no read (`{}`); leave one of them out.", statement.effect().word());
+        return Err(Refusal::new(Reason::ReadonlyAsked, says));
+    }
     if let Some(role) = address.roles().iter().find(|role| !rule.roles.contains(role)) {
         let says = format!("Rule `{}` does not have the role `{}`.", rule.name, role.escape_debug());
         return Err(Refusal::new(Reason::RoleNotAllowed, says));

@@ -199,6 +199,8 @@ pub struct Entry {
     pub node: Option<Arc<str>>,
     /// The query's id in ClickHouse.
     pub query_id: Option<HeaderValue>,
+    /// What the caller called the query.
+    pub client_query_id: Option<HeaderValue>,
     /// Address parameters that were understood and not sent on.
     pub ignored: Vec<Cow<'static, str>>,
     /// The reason for which a rule under observation would have refused.
@@ -271,6 +273,7 @@ impl Entry {
             is_killed: None,
             node: None,
             query_id: None,
+            client_query_id: None,
             ignored: Vec::new(),
             observed: None,
             summary: None,
@@ -359,6 +362,7 @@ impl Entry {
             is_killed,
             node,
             query_id,
+            client_query_id,
             ignored,
             observed,
             summary,
@@ -413,6 +417,9 @@ impl Entry {
         }
         line.field("node", node)?;
         line.field("query_id", &query_id.as_ref().and_then(|id| id.to_str().ok()))?;
+        if let Some(id) = client_query_id {
+            line.field("client_query_id", &id.to_str().ok())?;
+        }
         line.field("ignored", ignored)?;
         if observed.is_some() {
             line.word("observed", *observed);

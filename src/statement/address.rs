@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use http::HeaderValue;
 use percent_encoding::percent_decode_str;
 
 use super::grammar::Parameters;
@@ -38,22 +39,23 @@ const RESERVED: [&str; 12] = [
     "order",
 ];
 
-/// Parameters that drivers send by themselves and that a single statement does without: the ids and sessions of a
-/// server that is shared with others, progress in headers, compression that is offered. The answer names them in
+/// Parameters that drivers send by themselves and that a single statement does without: the sessions of a server that is
+/// shared with others, progress in headers, compression that is offered. The answer names them in
 /// `X-Keyhouse-Ignored`.
-const IGNORED: [&str; 11] = [
+const IGNORED: [&str; 9] = [
     "session_id",
     "session_timeout",
     "session_check",
-    "query_id",
     "wait_end_of_query",
     "send_progress_in_http_headers",
     "http_headers_progress_interval_ms",
     "enable_http_compression",
     "http_zlib_compression_level",
     "cancel_http_readonly_queries_on_client_close",
-    "client_protocol_version",
 ];
+
+/// What a caller names a query by.
+const QUERY_ID: &str = "query_id";
 
 /// How parameters end that describe an uploaded table.
 const DESCRIBING: [&str; 3] = ["_format", "_structure", "_types"];
@@ -65,6 +67,11 @@ pub struct Address {
     query: Option<String>,
     database: Option<String>,
     default_format: Option<String>,
+    /// Whether a header said the format, too.
+    format_in_header: bool,
+    query_id: Option<HeaderValue>,
+    protocol_version: Option<u32>,
+    readonly: bool,
     settings: Vec<(String, String)>,
     roles: Vec<String>,
     parameters: Parameters,
@@ -88,6 +95,26 @@ impl Address {
     /// The format of answers whose statement says none.
     pub fn default_format(&self) -> Option<&str> {
         self.default_format.as_deref()
+    }
+
+    /// The format that a header says: newer servers take it even where the statement says another.
+    pub(super) fn format_in_header(&self) -> Option<&str> {
+        self.default_format().filter(|_| self.format_in_header)
+    }
+
+    /// What the caller calls the query; ClickHouse knows it by another id.
+    pub fn query_id(&self) -> Option<&HeaderValue> {
+        self.query_id.as_ref()
+    }
+
+    /// The revision of ClickHouse's protocol that the caller reads `Native` by.
+    pub fn protocol_version(&self) -> Option<u32> {
+        self.protocol_version
+    }
+
+    /// Whether the caller wants nothing but a read to pass (`readonly=1`).
+    pub fn is_readonly(&self) -> bool {
+        self.readonly
     }
 
     /// Settings that the caller wants, each once; none that is open to nobody.
@@ -189,7 +216,56 @@ impl Address {
         }
     }
 
+    /// Takes the format that a header says: the same as the parameter's, where both are there.
+    pub(super) fn also_says_format(&mut self, value: &str) -> Result<(), Refusal> {
+        let Some(said) = named("X-ClickHouse-Format", Some(value.to_owned()), |c| c.is_ascii_alphanumeric())? else { return Ok(()) };
+        if let Some(before) = self.default_format.as_ref().filter(|before| **before != said) {
+            let says = format!("The format is `{}` in one place of the request and `{}` in another; say it once.", shown(before), shown(&said));
+            return Err(malformed(says));
+        }
+        (self.default_format, self.format_in_header) = (Some(said), true);
+        Ok(())
+    }
+
+    /// Takes what the caller calls the query. One that could not stand in a header is no name for anybody else.
+    pub(super) fn names_query(&mut self, value: &str) -> Result<(), Refusal> {
+        let id = HeaderValue::from_str(value)
+            .ok()
+            .filter(|_| !value.is_empty() && value.len() <= LONGEST_NAME && value.bytes().all(|b| b.is_ascii_graphic()));
+        match (&self.query_id, id) {
+            (Some(before), Some(id)) if *before != id => Err(malformed("The request has two ids for the query; send one.".to_owned())),
+            (_, Some(id)) => {
+                self.query_id = Some(id);
+                Ok(())
+            }
+            (_, None) => {
+                self.ignored.push(QUERY_ID);
+                Ok(())
+            }
+        }
+    }
+
+    fn protocol(&mut self, value: &str) -> Result<(), Refusal> {
+        let digits = !value.is_empty() && value.len() <= 9 && value.bytes().all(|byte| byte.is_ascii_digit());
+        match value.parse().ok().filter(|_| digits) {
+            Some(version) if self.protocol_version.replace(version).is_none() => Ok(()),
+            Some(_) => Err(twice("client_protocol_version")),
+            None => Err(malformed("The address parameter `client_protocol_version` takes a number.".to_owned())),
+        }
+    }
+
     fn other(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
+        match (name, value) {
+            (QUERY_ID, _) => return self.names_query(value),
+            ("client_protocol_version", _) => return self.protocol(value),
+            // Held here, and not sent: with it ClickHouse would take no other setting.
+            ("readonly", "1" | "2" | "true") => {
+                self.readonly = true;
+                return Ok(());
+            }
+            ("compress", "0" | "false") => return Ok(()),
+            _ => {}
+        }
         if let Some(ignored) = IGNORED.iter().find(|known| **known == name) {
             // Twice or once, nothing of it is sent.
             self.ignored.push(ignored);
@@ -323,7 +399,8 @@ mod tests {
     #[test]
     fn what_drivers_send_by_themselves_is_understood() {
         let address = Address::read(Some("session_id=a&query_id=b&wait_end_of_query=1&date_time_input_format=best_effort"), false).unwrap();
-        assert_eq!(address.ignored(), ["session_id", "query_id", "wait_end_of_query"]);
+        assert_eq!(address.ignored(), ["session_id", "wait_end_of_query"]);
+        assert_eq!(address.query_id().unwrap(), "b");
         assert_eq!(address.settings(), [("date_time_input_format".to_owned(), "best_effort".to_owned())]);
     }
 

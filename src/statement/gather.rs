@@ -30,6 +30,10 @@ use crate::refusal::{Reason, Refusal};
 /// The database of names without one, as some drivers say it. In ClickHouse it wins over the parameter.
 const DATABASE: HeaderName = HeaderName::from_static("x-clickhouse-database");
 
+/// The format of the answer, and the id of the query, as some drivers say them.
+const FORMAT: HeaderName = HeaderName::from_static("x-clickhouse-format");
+const QUERY_ID: HeaderName = HeaderName::from_static("x-clickhouse-query-id");
+
 /// How a body is to be read.
 #[derive(Debug)]
 pub(super) enum Shape {
@@ -73,6 +77,12 @@ pub(super) fn check_head(head: &BareHead) -> Result<(Address, Shape), Refusal> {
     if let Some(value) = only(head.headers(), &DATABASE)? {
         address.also_says_database(value)?;
     }
+    if let Some(value) = only(head.headers(), &FORMAT)? {
+        address.also_says_format(value)?;
+    }
+    if let Some(value) = only(head.headers(), &QUERY_ID)? {
+        address.names_query(value)?;
+    }
     match shape {
         Shape::Form(_) if address.decompress() => {
             Err(Refusal::new(Reason::ContentEncoding, "A form is not compressed (`decompress=1`): ClickHouse would read it as it is."))
@@ -86,15 +96,15 @@ pub(super) fn check_head(head: &BareHead) -> Result<(Address, Shape), Refusal> {
 }
 
 /// Headers never reach ClickHouse; the ones below would have changed the statement there, so dropping them in silence
-/// would run another statement than the caller meant. In 26.9 `X-ClickHouse-Format` even wins over the statement's own
-/// FORMAT.
+/// would run another statement than the caller meant.
 fn check_header(name: &HeaderName, value: &HeaderValue) -> Result<(), Refusal> {
     let refuse = |says: &str| Err(Refusal::new(Reason::HeaderNotAllowed, says));
     // ClickHouse decodes RFC 2047 words in any header value.
     if value.as_bytes().windows(2).any(|pair| pair == b"=?") {
         return refuse(&format!("The header `{name}` holds an encoded word (`=?`); write it in plain characters."));
     }
-    if name != DATABASE && (name.as_str().starts_with("x-clickhouse-") || name.as_str().starts_with("x-keyhouse-")) {
+    let is_read = [DATABASE, FORMAT, QUERY_ID].contains(name);
+    if !is_read && (name.as_str().starts_with("x-clickhouse-") || name.as_str().starts_with("x-keyhouse-")) {
         return refuse(&format!("The header `{name}` is not passed on; use the address parameters `database` and `default_format`."));
     }
     if name == EXPECT && !value.as_bytes().eq_ignore_ascii_case(b"100-continue") {

@@ -65,6 +65,12 @@ const READONLY: &str = "readonly";
 /// Ends a read whose caller left, at its next progress: ClickHouse would go on otherwise. It takes `readonly` above 0.
 const CANCEL: &str = "cancel_http_readonly_queries_on_client_close";
 
+/// The parameter that says by which revision `Native` is written; servers that do not know it refuse the query.
+const PROTOCOL: &str = "client_protocol_version";
+
+/// Came after that parameter (23.9): a server that has it knows that, too.
+const AFTER_PROTOCOL: &str = "http_write_exception_in_output_format";
+
 /// Ends a statement in ClickHouse after so many seconds.
 const TIME: &str = "max_execution_time";
 
@@ -79,7 +85,8 @@ pub(super) struct Question {
 impl Question {
     /// For Keyhouse's own settings and these.
     pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
-        let names: BTreeSet<&str> = CLOSING.iter().map(|closing| closing.name).chain([LOG_COMMENT, CANCEL, TIME]).chain(names).collect();
+        let names: BTreeSet<&str> =
+            CLOSING.iter().map(|closing| closing.name).chain([LOG_COMMENT, CANCEL, TIME, AFTER_PROTOCOL]).chain(names).collect();
         Self { names: names.into_iter().map(str::to_owned).collect() }
     }
 
@@ -179,6 +186,11 @@ impl Known {
                 How::Ignore => wanted.ignored.push(Cow::Owned(sent.name.clone())),
                 How::Refuse => return Err(cannot_be_set(&sent.name, &sent.value, user, node)),
             }
+        }
+        match understood.address().protocol_version() {
+            Some(version) if self.rows.contains_key(AFTER_PROTOCOL) => wanted.settings.push((PROTOCOL, Cow::Owned(version.to_string()))),
+            Some(_) => wanted.ignored.push(Cow::Borrowed(PROTOCOL)),
+            None => {}
         }
         if let Some(left) = left {
             self.take_time(&mut wanted.settings, left);

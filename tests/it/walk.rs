@@ -230,15 +230,18 @@ async fn what_drivers_send_by_themselves_is_understood_and_said() {
     let house = house(&recorder, &issuer).await;
     let target = "/?session_id=s&query_id=mine&date_time_input_format=best_effort&cast_string_to_dynamic_use_inference=1";
     let answer = send(&house, post(target, &issuer.token().make(), "SELECT 1")).await;
-    let ignored = "session_id, query_id, cast_string_to_dynamic_use_inference";
+    let ignored = "session_id, cast_string_to_dynamic_use_inference";
     assert_eq!((answer.status, answer.header("x-keyhouse-ignored")), (200, Some(ignored)), "{}", answer.text());
+    assert_eq!(answer.header("x-clickhouse-query-id"), Some("mine"));
     let heard = &recorder.requests()[0];
     assert_eq!(heard.parameter("session_id"), None);
     assert_ne!(heard.parameter("query_id").as_deref(), Some("mine"));
     assert_eq!(heard.parameter("date_time_input_format").as_deref(), Some("best_effort"));
     assert_eq!(heard.parameter("cancel_http_readonly_queries_on_client_close").as_deref(), Some("1"));
     assert_eq!(heard.parameter("cast_string_to_dynamic_use_inference"), None, "the server does not have it");
-    assert_eq!(house.wait_records(1).await[0]["ignored"], json!(ignored.split(", ").collect::<Vec<_>>()));
+    let record = &house.wait_records(1).await[0];
+    assert_eq!((&record["ignored"], &record["client_query_id"]), (&json!(ignored.split(", ").collect::<Vec<_>>()), &json!("mine")));
+    assert_eq!(record["query_id"].as_str(), heard.parameter("query_id").as_deref());
 }
 
 #[tokio::test]
@@ -251,4 +254,42 @@ async fn a_ping_is_answered_here() {
     assert_eq!(answer.status, 200);
     assert!(recorder.requests().is_empty());
     assert_eq!(house.wait_records(2).await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_drivers_say_in_headers_and_by_revision_is_passed_on_where_the_server_knows_it() {
+    let (issuer, recorder) = (Issuer::start().await, Recorder::refuses());
+    let mut rows = modern();
+    rows.push(json!({"name": "http_write_exception_in_output_format", "value": "0", "readonly": 0}));
+    recorder.answers(Script::ok("1\n"));
+    recorder.knows_settings(rows);
+    recorder.up().await;
+    let house = house(&recorder, &issuer).await;
+    let token = issuer.token().make();
+    let headers = "\r\nX-ClickHouse-Format: JSON\r\nX-ClickHouse-Query-Id: mine\r\nX-ClickHouse-Database: default\r\n";
+    let target = "/?client_protocol_version=54460&query_id=mine&compress=0&readonly=1";
+    let answer = send(&house, post(target, &token, "SELECT 1").replacen("\r\n", headers, 1)).await;
+    assert_eq!((answer.status, answer.header("x-clickhouse-query-id"), answer.header("x-keyhouse-ignored")), (200, Some("mine"), None));
+    let heard = recorder.requests().remove(0);
+    let said = |name: &str| heard.parameter(name);
+    assert_eq!((said("client_protocol_version").as_deref(), said("default_format").as_deref()), (Some("54460"), Some("JSON")));
+    assert_eq!((said("compress"), said("readonly").as_deref()), (None, Some("2")), "what is sent of readonly is our own");
+    // An id that no header could hold names nothing.
+    let answer = send(&house, post("/?query_id=a%0ab", &token, "SELECT 1")).await;
+    assert_eq!((answer.status, answer.header("x-keyhouse-ignored")), (200, Some("query_id")));
+    assert_ne!(answer.header("x-clickhouse-query-id"), Some("a\nb"));
+}
+
+#[tokio::test]
+async fn who_asks_for_reads_alone_is_held_to_that() {
+    let (issuer, recorder) = (Issuer::start().await, Recorder::start(Script::ok("1\n")).await);
+    let house = house(&recorder, &issuer).await;
+    let token = issuer.token().groups(&["engineers"]).make();
+    for readonly in ["1", "2", "true"] {
+        let answer = send(&house, post(&format!("/?readonly={readonly}"), &token, "INSERT INTO events VALUES (1)")).await;
+        assert_eq!((answer.status, answer.header("x-keyhouse-reason")), (403, Some("readonly-asked")), "{}", answer.text());
+        assert_eq!(answer.header("x-clickhouse-exception-code"), Some("164"));
+    }
+    assert!(recorder.requests().is_empty());
+    assert_eq!(send(&house, post("/?readonly=1", &token, "SELECT 1")).await.status, 200);
 }
