@@ -405,10 +405,11 @@ async fn who_takes_what_others_read_too_slowly_is_cut_and_nobody_waits_for_them(
     let gate = Gate::default();
     let long = Script::begin(200, &[]).chunk("first\n").hold(&gate).data(40_000_000).end();
     let scene = house(long, "{ttl: 1h}").await;
-    let (mut first, mut second) = (sends(&scene, SQL).await, sends(&scene, SQL).await);
-    for caller in [&mut first, &mut second] {
-        caller.through("first").await.unwrap();
-    }
+    let mut first = sends(&scene, SQL).await;
+    // Which of two that come at once sets the pace is open.
+    first.through("first").await.unwrap();
+    let mut second = sends(&scene, SQL).await;
+    second.through("first").await.unwrap();
     scene.wait_metric(r#"keyhouse_answers_total{answer="joined"}"#, 1).await;
     gate.notify_one();
     // All of it, while the other one reads nothing.
