@@ -111,6 +111,7 @@ pub fn limits(statement_size: usize) -> Limits {
     let long = Duration::from_secs(3600);
     Limits {
         connections: 1,
+        requests: 1,
         handshake_timeout: long,
         header_timeout: long,
         idle_timeout: long,
@@ -125,6 +126,7 @@ pub fn limits(statement_size: usize) -> Limits {
         failed_attempts: std::num::NonZeroU32::MIN,
         kept_tokens: 1,
         kept_statements: 1,
+        kept_answers: 1,
         decoding_ratio: 1000,
         http2: Http2Limits { streams: 1, pending_resets: 1, local_resets: 1, header_list_size: 1 },
         drain_timeout: long,
