@@ -78,14 +78,12 @@ impl Meter {
 pub struct Metered<B> {
     body: B,
     meter: Option<Box<Meter>>,
-    /// What is told after a pause: hyper drops what it holds when a body breaks, and what came before is to go out.
-    stopped: Option<Stopped>,
 }
 
 impl<B> Metered<B> {
     /// A body with what it counts for.
     pub fn new(body: B, meter: Option<Box<Meter>>) -> Self {
-        Self { body, meter, stopped: None }
+        Self { body, meter }
     }
 }
 
@@ -98,26 +96,19 @@ where
     type Error = B::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, B::Error>>> {
-        let Self { body, meter, stopped } = &mut *self;
+        let Self { body, meter } = &mut *self;
         let Some(meter) = meter else { return Pin::new(body).poll_frame(context) };
-        if let Some(stopped) = stopped.take() {
-            return Poll::Ready(Some(Err(stopped.into())));
-        }
         ready!(meter.throttle.poll_go(context));
         let frame = ready!(Pin::new(body).poll_frame(context));
         let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Piece::len);
-        match meter.count(bytes) {
-            Ok(()) => Poll::Ready(frame),
-            Err(over) => {
-                *stopped = Some(over);
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
-        }
+        Poll::Ready(match meter.count(bytes) {
+            Ok(()) => frame,
+            Err(over) => Some(Err(over.into())),
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stopped.is_none() && self.body.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -113,8 +113,6 @@ struct Place {
 enum Cut {
     #[error("the answer that was joined broke off: {0}")]
     Broken(Arc<str>),
-    #[error(transparent)]
-    Stopped(Stopped),
     #[error("the caller took an answer that others share more slowly than its window allows")]
     Behind,
 }
@@ -160,9 +158,9 @@ impl State {
     }
 
     /// The next piece of this reader's, or how the answer ended.
-    fn next(&mut self, reader: u64) -> Option<Result<Option<Bytes>, Cut>> {
+    fn next(&mut self, reader: u64) -> Option<Result<Option<Bytes>, BoxError>> {
         let place = self.readers.get_mut(&reader)?;
-        let Some(index) = place.pieces.checked_sub(self.first) else { return Some(Err(Cut::Behind)) };
+        let Some(index) = place.pieces.checked_sub(self.first) else { return Some(Err(Cut::Behind.into())) };
         if let Some((_, piece)) = usize::try_from(index).ok().and_then(|index| self.pieces.get(index)) {
             place.pieces += 1;
             place.bytes += piece.len() as u64;
@@ -175,9 +173,9 @@ impl State {
         }
         match self.end.as_ref()? {
             End::Whole => Some(Ok(None)),
-            End::Broken(Why::Stopped(stopped)) => Some(Err(Cut::Stopped(stopped.clone()))),
-            End::Broken(Why::Else(why)) => Some(Err(Cut::Broken(Arc::clone(why)))),
-            End::Nothing => Some(Err(Cut::Broken("there was none".into()))),
+            End::Broken(Why::Stopped(stopped)) => Some(Err(stopped.clone().into())),
+            End::Broken(Why::Else(why)) => Some(Err(Cut::Broken(Arc::clone(why)).into())),
+            End::Nothing => Some(Err(Cut::Broken("there was none".into()).into())),
         }
     }
 
@@ -201,7 +199,7 @@ impl Flight {
         let mut state = State { budget, is_for_others: true, came: 1, ..State::default() };
         state.readers.insert(FIRST, Place::default());
         let flight = Arc::new(Self { state: Mutex::new(state), most });
-        let reader = Reader { flight: Arc::clone(&flight), number: FIRST, broke: None };
+        let reader = Reader { flight: Arc::clone(&flight), number: FIRST };
         (flight, reader)
     }
 
@@ -219,7 +217,7 @@ impl Flight {
         let number = state.came;
         state.came += 1;
         state.readers.insert(number, Place::default());
-        Some(Reader { flight: Arc::clone(self), number, broke: None })
+        Some(Reader { flight: Arc::clone(self), number })
     }
 
     /// The answer begins. Others are given it where it is no failure, by its status and by the error in its head.
@@ -328,8 +326,6 @@ impl Drop for Flight {
 pub struct Reader {
     flight: Arc<Flight>,
     number: u64,
-    /// What is told after a pause: hyper drops what it holds when a body breaks, and what came before is to go out.
-    broke: Option<BoxError>,
 }
 
 impl Reader {
@@ -383,32 +379,15 @@ impl Body for Reader {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some(error) = self.broke.take() {
-            return Poll::Ready(Some(Err(error)));
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let mut state = self.flight.state();
+        let next = state.next(self.number);
+        if next.is_none()
+            && let Some(place) = state.readers.get_mut(&self.number)
+        {
+            place.waker = Some(context.waker().clone());
         }
-        let next = {
-            let mut state = self.flight.state();
-            let next = state.next(self.number);
-            if next.is_none()
-                && let Some(place) = state.readers.get_mut(&self.number)
-            {
-                place.waker = Some(context.waker().clone());
-            }
-            next
-        };
-        match next {
-            None => Poll::Pending,
-            Some(Ok(piece)) => Poll::Ready(piece.map(|piece| Ok(Frame::data(piece)))),
-            Some(Err(cut)) => {
-                self.broke = Some(match cut {
-                    Cut::Stopped(stopped) => stopped.into(),
-                    Cut::Broken(_) | Cut::Behind => cut.into(),
-                });
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
-        }
+        next.map_or(Poll::Pending, |next| Poll::Ready(next.transpose().map(|piece| piece.map(Frame::data))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -115,6 +115,8 @@ enum State {
     Flowing,
     /// All is there but the record: what is held goes out when that is written, and not at all when it is not.
     Waiting(Ack, Option<Frame<Bytes>>),
+    /// It broke, which is told after a pause: hyper drops what it holds then, and what came before is to go out.
+    Breaking(Option<Box<dyn Error + Send + Sync>>),
     Over,
 }
 
@@ -147,6 +149,11 @@ where
         loop {
             match &mut this.state {
                 State::Over => return Poll::Ready(None),
+                State::Breaking(error) => {
+                    let error = error.take();
+                    this.state = State::Over;
+                    return Poll::Ready(error.map(Err));
+                }
                 State::Waiting(ack, held) => {
                     let written = ready!(ack.poll(context));
                     let held = held.take();
@@ -175,7 +182,9 @@ where
                                 }
                             }
                             drop(this.close());
-                            return Poll::Ready(Some(Err(error)));
+                            this.state = State::Breaking(Some(error));
+                            context.waker().wake_by_ref();
+                            return Poll::Pending;
                         }
                         None => None,
                     };
@@ -196,6 +205,7 @@ where
         match &self.state {
             State::Flowing => self.inner.size_hint(),
             State::Waiting(_, Some(held)) => SizeHint::with_exact(held.data_ref().map_or(0, |data| data.len() as u64)),
+            State::Breaking(_) => SizeHint::default(),
             State::Waiting(_, None) | State::Over => SizeHint::with_exact(0),
         }
     }

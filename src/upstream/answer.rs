@@ -185,8 +185,6 @@ pub struct Flowing {
 enum Behind {
     End,
     Broken(BoxError),
-    /// The same, after a pause.
-    Told(BoxError),
 }
 
 /// No frame in time.
@@ -211,27 +209,17 @@ impl Flowing {
                 self.behind = Some(Behind::End);
                 return Poll::Ready(None);
             }
-            // hyper drops what it holds when a body breaks: it is left the time to send what came before.
-            Some(Behind::Broken(error)) => {
-                self.behind = Some(Behind::Told(error));
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            Some(Behind::Told(error)) => return Poll::Ready(Some(Err(error))),
+            Some(Behind::Broken(error)) => return Poll::Ready(Some(Err(error))),
             None => {}
         }
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(context).is_ready()
         {
-            self.behind = Some(Behind::Broken(Stopped::of(&overdue()).into()));
-            return self.poll(context);
+            return Poll::Ready(Some(Err(Stopped::of(&overdue()).into())));
         }
         let first = match self.poll_piece(context) {
             Poll::Ready(Some(Ok(first))) => first,
-            Poll::Ready(Some(Err(error))) => {
-                self.behind = Some(Behind::Broken(error));
-                return self.poll(context);
-            }
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => return self.poll_stalled(context).map(|stalled| Some(Err(stalled.into()))),
         };
@@ -300,7 +288,7 @@ impl Flowing {
     fn is_over(&self) -> bool {
         match self.behind {
             Some(Behind::End) => true,
-            Some(Behind::Broken(_) | Behind::Told(_)) => false,
+            Some(Behind::Broken(_)) => false,
             None => self.incoming.is_end_stream(),
         }
     }
