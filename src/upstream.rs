@@ -53,7 +53,7 @@ struct Cluster {
     nodes: Vec<Arc<Node>>,
     turn: AtomicUsize,
     /// Who ends statements that were given up.
-    kill_as: Option<String>,
+    kill_as: Option<Arc<str>>,
 }
 
 /// A credential with what is known about it.
@@ -131,23 +131,18 @@ impl Upstream {
         (node, mut connection): (Arc<Node>, Connection),
     ) -> Result<Result<Answer, Failed>, Refusal> {
         let Asked { permitted, id, user, deadline, kill_as, draft } = *asked;
-        let mut sent = Sent::new(self, kill_as, &node, id, draft);
         let known = match connection.settings_of(user, &node).await {
             Ok(known) => known,
-            Err(failure) => {
-                sent.ended();
-                return Ok(Err(Failed { failure: failure.before_the_statement(data), node, connection, sent }));
-            }
+            Err(failure) => return Ok(Err(Failed { failure: failure.before_the_statement(data), node, connection, sent: Sent::default() })),
         };
         let left = match deadline.map(|deadline| deadline.saturating_duration_since(clock::tick())) {
-            Some(Duration::ZERO) => {
-                sent.ended();
-                return Err(overdue());
-            }
+            Some(Duration::ZERO) => return Err(overdue()),
             left => left,
         };
         let wanted = known.wanted(permitted, id, user, &node, left)?;
         let request = outgoing::build(permitted, data, id, user, &node, &wanted.settings)?;
+        // From here on it may be running.
+        let mut sent = Sent::new(self, kill_as, &node, id, draft);
         match connection.send(request, &node).await {
             Ok(response) => Answer::new(response, connection, node, id, wanted.ignored, sent).map(Ok),
             Err(failure) => {
@@ -242,7 +237,7 @@ impl Cluster {
                 Vec::new()
             }
         };
-        Self { nodes, turn: AtomicUsize::new(0), kill_as: config.kill_as.clone() }
+        Self { nodes, turn: AtomicUsize::new(0), kill_as: config.kill_as.as_deref().map(Arc::from) }
     }
 
     /// A connection to the node whose turn it is, or to the next one that takes one.
@@ -302,7 +297,7 @@ struct Asked<'a> {
     id: &'a RequestId,
     user: &'a User,
     deadline: Option<Instant>,
-    kill_as: Option<&'a String>,
+    kill_as: Option<&'a Arc<str>>,
     draft: Option<&'a Draft>,
 }
 

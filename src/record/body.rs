@@ -39,7 +39,7 @@ impl Stopped {
 /// The record of what Keyhouse may have to do of itself because of a request. Nothing is written unless it is opened.
 #[derive(Clone)]
 pub struct Draft {
-    entry: Box<Entry>,
+    entry: Arc<Entry>,
     audit: Arc<Audit>,
     metrics: Arc<Metrics>,
 }
@@ -47,7 +47,7 @@ pub struct Draft {
 impl Draft {
     /// What is known of the request so far.
     pub fn new(entry: Entry, audit: Arc<Audit>, metrics: Arc<Metrics>) -> Self {
-        Self { entry: Box::new(entry), audit, metrics }
+        Self { entry: Arc::new(entry), audit, metrics }
     }
 
     /// The record, of something that begins now.

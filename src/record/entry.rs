@@ -286,14 +286,14 @@ impl Entry {
     }
 
     /// Makes it the record of the end of a request's statement, by this user.
-    pub fn kills(&mut self, user: &str, request: RequestId) {
+    pub fn kills(&mut self, user: Arc<str>, request: RequestId) {
         *self = Self {
             request_id: self.request_id,
             generation: self.generation,
             address: self.address,
             caller: self.caller.take(),
             rule: self.rule.take(),
-            act_as: Some(user.into()),
+            act_as: Some(user),
             kind: Some("KillQueryQuery"),
             kills: Some(request),
             ..Self::named(self.request_id, self.time, self.began, self.peer, Method::POST, self.http)

@@ -13,12 +13,13 @@ use crate::refusal::Refusal;
 use crate::statement::quoted;
 
 /// A statement that may be running. Dropped before it has ended, it is killed at its node, and that leaves a record of its own.
+#[derive(Default)]
 pub(super) struct Sent(Option<Box<Killing>>);
 
 struct Killing {
     upstream: Arc<Upstream>,
     /// Who kills, as `clickhouse.users` has them.
-    user: String,
+    user: Arc<str>,
     node: Arc<Node>,
     id: RequestId,
     draft: Draft,
@@ -26,10 +27,10 @@ struct Killing {
 
 impl Sent {
     /// A statement that is about to be sent to this node, where somebody is named who may kill it.
-    pub(super) fn new(upstream: &Arc<Upstream>, user: Option<&String>, node: &Arc<Node>, id: &RequestId, draft: Option<&Draft>) -> Self {
+    pub(super) fn new(upstream: &Arc<Upstream>, user: Option<&Arc<str>>, node: &Arc<Node>, id: &RequestId, draft: Option<&Draft>) -> Self {
         let killing = user.zip(draft).map(|(user, draft)| {
-            let (upstream, node) = (Arc::clone(upstream), Arc::clone(node));
-            Box::new(Killing { upstream, user: user.clone(), node, id: *id, draft: draft.clone() })
+            let (upstream, user, node) = (Arc::clone(upstream), Arc::clone(user), Arc::clone(node));
+            Box::new(Killing { upstream, user, node, id: *id, draft: draft.clone() })
         });
         Self(killing)
     }
@@ -54,7 +55,7 @@ impl Killing {
         let sql = format!("KILL QUERY WHERE query_id = {} FORMAT TabSeparated", quoted(id.as_str()));
         let mut recording = draft.open(clock::now(), clock::tick());
         let entry = recording.entry();
-        entry.kills(&user, id);
+        entry.kills(Arc::clone(&user), id);
         let told = ask(&upstream, &user, &node, sql).await;
         let (outcome, status) = match &told {
             Ok(Ok(_)) => (Outcome::Answered, StatusCode::OK),
@@ -66,11 +67,11 @@ impl Killing {
         match told {
             Ok(Ok(is_told)) => entry.is_killed = Some(is_told),
             Ok(Err((code, text))) => {
-                tracing::warn!(request_id = %id, user, %node, code, text, "ClickHouse does not kill a statement that was given up (clickhouse.clusters.NAME.kill_as)");
+                tracing::warn!(request_id = %id, user = &*user, %node, code, text, "ClickHouse does not kill a statement that was given up (clickhouse.clusters.NAME.kill_as)");
                 entry.clickhouse_code = Some(code);
             }
             Err(refusal) => {
-                tracing::warn!(request_id = %id, user, %node, cause = refusal.chain(), "a statement that was given up could not be killed");
+                tracing::warn!(request_id = %id, user = &*user, %node, cause = refusal.chain(), "a statement that was given up could not be killed");
                 entry.reason = Some(refusal.reason().code());
             }
         }

@@ -207,6 +207,18 @@ async fn who_leaves_has_the_statement_killed_and_one_that_ended_is_left_alone() 
 }
 
 #[tokio::test]
+async fn what_was_never_sent_is_not_killed() {
+    let recorder = Recorder::start(Script::ok("1\n")).await;
+    // Without readonly nothing that reads can be held to that.
+    recorder.knows_settings(vec![json!({"name": "log_comment", "value": "", "readonly": 0})]);
+    let scene = Scene::unready(recorder, killer).await;
+    scene.wait_metric("keyhouse_ready", 1).await;
+    scene.refused(&ask(&scene.house, &scene.alice, SQL).await, 502, "upstream-settings").await;
+    assert_eq!(scene.house.records_in_the_end().await.len(), 1);
+    assert!(scene.recorder.requests().is_empty());
+}
+
+#[tokio::test]
 async fn a_window_has_room_for_so_much_running() {
     let scene = house(Script::stalls_after("first\n"), "{caller: {window: {length: 1h, running_time: 1s}}}").await;
     let cut = ask(&scene.house, &scene.alice, SQL).await;
