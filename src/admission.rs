@@ -180,9 +180,11 @@ impl Admission {
         let (slots, windows) = (bounds.most(|share| share.concurrent.map(Into::into)), bounds.windows(|window| window.running_time.is_some()));
         let timeout = bounds.of(|share| share.statement_timeout).map(|(_, timeout)| timeout).min();
         let deadline = timeout.map(|timeout| clock::tick() + timeout);
-        let rates = bounds.rates(|share| share.data_per_second);
-        let throttle = || Box::new(Throttle::new(Arc::clone(&self.state), Bytes::Data, rates)) as Box<dyn Brake>;
-        let brake = (permitted.understood().has_data() && bounds.0.iter().any(|(_, share)| share.data_per_second.is_some())).then(throttle);
+        let rates = if permitted.understood().has_data() { bounds.rates(|share| share.data_per_second) } else { Vec::new() };
+        let brake = match rates.is_empty() {
+            true => None,
+            false => Some(Box::new(Throttle::new(Arc::clone(&self.state), Bytes::Data, rates)) as Box<dyn Brake>),
+        };
         let slot = match slots.is_empty() {
             true => (!windows.is_empty()).then(|| self.state.free_slot()),
             false => Some(match self.state.ask(permitted.understood().caller().key(), slots, self.queue.length) {

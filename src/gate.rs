@@ -19,13 +19,10 @@ use crate::policy::{self, Asking, Permit, Permitted, Rules};
 use crate::record::{Audit, Draft, Entry, Metrics, Outcome, Recorded, Recording, RequestId};
 use crate::refusal::{Reason, Refusal, wants_json};
 use crate::statement::{self, Kept, Opinion, Reader, Seen, Understood};
-use crate::upstream::{Answer, AnswerBody, Upstream};
+use crate::upstream::{Answer, AnswerBody, QUERY_ID, Upstream};
 
 /// Ties an answer to its record, on every answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-keyhouse-request-id");
-
-/// What the query is called.
-const QUERY_ID: HeaderName = HeaderName::from_static("x-clickhouse-query-id");
 
 /// Parameters of the caller that were understood and not sent on.
 const IGNORED: HeaderName = HeaderName::from_static("x-keyhouse-ignored");

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
-pub use answer::{Answer, AnswerBody};
+pub use answer::{Answer, AnswerBody, QUERY_ID};
 pub use live::{Seen, Unset};
 pub use outgoing::{Preview, Written};
 

@@ -201,30 +201,14 @@ impl Address {
 
     /// Takes the database that a header says: the same as the parameter's, where both are there.
     pub(super) fn also_says_database(&mut self, value: &str) -> Result<(), Refusal> {
-        let said = named("database", Some(value.to_owned()), |c| !c.is_control())?;
-        match (&self.database, &said) {
-            (Some(before), Some(said)) if before != said => Err(malformed(format!(
-                "The database is `{}` in one place of the request and `{}` in another; say it once.",
-                shown(before),
-                shown(said)
-            ))),
-            (None, Some(_)) => {
-                self.database = said;
-                Ok(())
-            }
-            (Some(_) | None, _) => Ok(()),
-        }
+        also_says("database", &mut self.database, named("database", Some(value.to_owned()), |c| !c.is_control())?)
     }
 
     /// Takes the format that a header says: the same as the parameter's, where both are there.
     pub(super) fn also_says_format(&mut self, value: &str) -> Result<(), Refusal> {
-        let Some(said) = named("X-ClickHouse-Format", Some(value.to_owned()), |c| c.is_ascii_alphanumeric())? else { return Ok(()) };
-        if let Some(before) = self.default_format.as_ref().filter(|before| **before != said) {
-            let says = format!("The format is `{}` in one place of the request and `{}` in another; say it once.", shown(before), shown(&said));
-            return Err(malformed(says));
-        }
-        (self.default_format, self.format_in_header) = (Some(said), true);
-        Ok(())
+        let said = named("X-ClickHouse-Format", Some(value.to_owned()), |c| c.is_ascii_alphanumeric())?;
+        self.format_in_header = said.is_some();
+        also_says("format", &mut self.default_format, said)
     }
 
     /// Takes what the caller calls the query. One that could not stand in a header is no name for anybody else.
@@ -347,6 +331,20 @@ impl Address {
 
 fn twice(name: &str) -> Refusal {
     malformed(format!("The address parameter `{name}` stands there twice; send it once."))
+}
+
+/// Takes what another place of the request says: nothing, or the same as before.
+fn also_says(what: &str, before: &mut Option<String>, said: Option<String>) -> Result<(), Refusal> {
+    match (&*before, said) {
+        (Some(before), Some(said)) if *before != said => {
+            Err(malformed(format!("The {what} is `{}` in one place of the request and `{}` in another; say it once.", shown(before), shown(&said))))
+        }
+        (None, said @ Some(_)) => {
+            *before = said;
+            Ok(())
+        }
+        (Some(_) | None, _) => Ok(()),
+    }
 }
 
 /// An empty value says nothing, as in ClickHouse; any other must be a name.

@@ -26,7 +26,8 @@ use crate::refusal::{Reason, Refusal};
 type BoxError = Box<dyn Error + Send + Sync>;
 
 const EXCEPTION_CODE: HeaderName = HeaderName::from_static("x-clickhouse-exception-code");
-const QUERY_ID: HeaderName = HeaderName::from_static("x-clickhouse-query-id");
+/// What the query is called.
+pub const QUERY_ID: HeaderName = HeaderName::from_static("x-clickhouse-query-id");
 const SUMMARY: HeaderName = HeaderName::from_static("x-clickhouse-summary");
 
 /// Headers of an answer that callers get. A statement can set any header in ClickHouse, so that the rest stays here.
