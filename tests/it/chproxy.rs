@@ -131,8 +131,7 @@ rules:
 "#;
     let recorder = Recorder::start(Script::raw("").hold(&gate).reset()).await;
     let node = recorder.url.trim_start_matches("http://").to_owned();
-    let scene = Scene::unready(recorder, |plan| plan.policy("10-rules.yaml", rules)).await;
-    scene.wait_metric("keyhouse_ready", 1).await;
+    let scene = Scene::ready(recorder, |plan| plan.policy("10-rules.yaml", rules)).await;
     let sql = "SELECT 'of the first alone' FROM default.t";
     let carol = scene.token().subject("carol").make();
     let others = async {

@@ -129,8 +129,7 @@ rules:
     settings: {cap: {max_execution_time: 100}}
     admission: {statement_timeout: 60s}
 "#;
-    let scene = Scene::unready(recorder, |plan| plan.section("admission", "{statement_timeout: 90s}").policy("10-rules.yaml", rules)).await;
-    scene.wait_metric("keyhouse_ready", 1).await;
+    let scene = Scene::ready(recorder, |plan| plan.section("admission", "{statement_timeout: 90s}").policy("10-rules.yaml", rules)).await;
     for (query, told) in [("/", "60"), ("/?max_execution_time=70", "60"), ("/?max_execution_time=20", "20")] {
         let mut caller = Caller::plain(scene.house.http()).await;
         caller.send(post(query, &scene.alice, SQL)).await;
@@ -152,8 +151,7 @@ async fn a_statement_whose_time_is_over_is_refused_and_killed_by_who_is_named() 
     let recorder = Recorder::start(Script::ok("")).await;
     recorder.answers_by(|heard| if is_kill(heard) { Script::ok("waiting\tid\tanalyst\tSELECT\n") } else { Script::stalls() });
     let shape = |plan: Plan| killer(plan).section("admission", "{concurrent: 5, statement_timeout: 1s}");
-    let scene = Scene::unready(recorder, shape).await;
-    scene.wait_metric("keyhouse_ready", 1).await;
+    let scene = Scene::ready(recorder, shape).await;
     let refused = ask(&scene.house, &scene.alice, SQL).await;
     let record = scene.refused(&refused, 504, "statement-timeout").await;
     assert_eq!(refused.header("x-clickhouse-exception-code"), Some("159"));
@@ -174,8 +172,7 @@ async fn an_answer_whose_time_is_over_is_cut_and_never_ended() {
     let recorder = Recorder::start(Script::ok("")).await;
     recorder.answers_by(|heard| if is_kill(heard) { Script::exception(497, 497, "Not enough privileges") } else { Script::stalls_after("first\n") });
     let shape = |plan: Plan| killer(plan).section("admission", "{concurrent: 5, statement_timeout: 1s}");
-    let scene = Scene::unready(recorder, shape).await;
-    scene.wait_metric("keyhouse_ready", 1).await;
+    let scene = Scene::ready(recorder, shape).await;
     let cut = ask(&scene.house, &scene.alice, SQL).await;
     assert!(cut.end != End::Whole && cut.text() == "first\n", "{:?}", cut.end);
     let record = scene.record_of(&cut).await;
@@ -193,8 +190,7 @@ async fn who_leaves_has_the_statement_killed_and_one_that_ended_is_left_alone() 
         text if text.contains("slow") => Script::stalls_after("first\n"),
         _ => Script::ok("1\n"),
     });
-    let scene = Scene::unready(recorder, killer).await;
-    scene.wait_metric("keyhouse_ready", 1).await;
+    let scene = Scene::ready(recorder, killer).await;
     assert_eq!(ask(&scene.house, &scene.alice, SQL).await.status, 200);
     let mut caller = Caller::plain(scene.house.http()).await;
     caller.send(post("/", &scene.alice, "SELECT slow FROM default.t")).await;
@@ -211,8 +207,7 @@ async fn what_was_never_sent_is_not_killed() {
     let recorder = Recorder::start(Script::ok("1\n")).await;
     // Without readonly nothing that reads can be held to that.
     recorder.knows_settings(vec![json!({"name": "log_comment", "value": "", "readonly": 0})]);
-    let scene = Scene::unready(recorder, killer).await;
-    scene.wait_metric("keyhouse_ready", 1).await;
+    let scene = Scene::ready(recorder, killer).await;
     scene.refused(&ask(&scene.house, &scene.alice, SQL).await, 502, "upstream-settings").await;
     assert_eq!(scene.house.records_in_the_end().await.len(), 1);
     assert!(scene.recorder.requests().is_empty());

@@ -87,8 +87,7 @@ impl Load {
                 Weather::Failing => Script::exception(500, 241, "Memory limit exceeded"),
             }
         });
-        let scene = Scene::unready(recorder, shape).await;
-        scene.wait_metric("keyhouse_ready", 1).await;
+        let scene = Scene::ready(recorder, shape).await;
         Self { scene, weather, over: AtomicBool::new(false), next: AtomicUsize::new(0) }
     }
 
@@ -203,7 +202,6 @@ fn has(outcomes: &BTreeMap<String, usize>, kinds: &[&str]) {
 
 /// Fine weather gives answers again.
 async fn recovers(load: &Load) {
-    load.is(Weather::Fine);
     for (token, sql) in [(&load.scene.alice, "SELECT 900 FROM default.t"), (&load.scene.bob, "INSERT INTO default.u VALUES (901)")] {
         assert_eq!(ask(&load.scene.house, token, sql).await.body.len() as u64, length_of(sql));
     }
@@ -226,43 +224,35 @@ async fn an_upstream_that_is_killed_and_comes_back() {
     recovers(&load).await;
 }
 
+/// So long of this weather, and fine again.
+async fn passes(weather: Weather, time: u64) -> (Load, Vec<Seen>) {
+    let load = Load::start(shape).await;
+    let seen = load.while_they_ask(async {
+        load.is(weather);
+        sleep(Duration::from_millis(time)).await;
+        load.is(Weather::Fine);
+    });
+    let seen = seen.await;
+    (load, seen)
+}
+
 #[tokio::test]
 async fn an_upstream_that_stalls() {
-    let load = Load::start(shape).await;
-    let seen = load
-        .while_they_ask(async {
-            load.is(Weather::Stalling);
-            sleep(Duration::from_millis(2500)).await;
-            load.is(Weather::Fine);
-        })
-        .await;
+    let (load, seen) = passes(Weather::Stalling, 2500).await;
     has(&load.adds_up(&seen, 0).await, &["answered", "broken", "refused upstream-timeout"]);
     recovers(&load).await;
 }
 
 #[tokio::test]
 async fn an_upstream_that_resets_in_the_middle_of_answers() {
-    let load = Load::start(shape).await;
-    let seen = load
-        .while_they_ask(async {
-            load.is(Weather::Resetting);
-            sleep(Duration::from_millis(1000)).await;
-            load.is(Weather::Fine);
-        })
-        .await;
+    let (load, seen) = passes(Weather::Resetting, 1000).await;
     has(&load.adds_up(&seen, 0).await, &["answered", "broken"]);
     recovers(&load).await;
 }
 
 #[tokio::test]
 async fn an_upstream_that_answers_an_error_to_all() {
-    let load = Load::start(shape).await;
-    let seen = load
-        .while_they_ask(async {
-            load.is(Weather::Failing);
-            sleep(Duration::from_millis(1000)).await;
-        })
-        .await;
+    let (load, seen) = passes(Weather::Failing, 1000).await;
     let failed = seen.iter().filter(|one| one.answer.as_ref().is_some_and(|answer| answer.status == 500)).count();
     assert!(failed > 12, "{failed}");
     has(&load.adds_up(&seen, 0).await, &["answered"]);

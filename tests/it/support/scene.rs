@@ -26,7 +26,12 @@ pub struct Scene {
 impl Scene {
     /// A house that is ready, in front of a recorder that answers like this.
     pub async fn start(script: Script, shape: impl FnOnce(Plan) -> Plan) -> Self {
-        let scene = Self::unready(Recorder::start(script).await, shape).await;
+        Self::ready(Recorder::start(script).await, shape).await
+    }
+
+    /// A house that is ready, in front of this recorder.
+    pub async fn ready(recorder: Recorder, shape: impl FnOnce(Plan) -> Plan) -> Self {
+        let scene = Self::unready(recorder, shape).await;
         until("a house that is ready", async || (scene.house.admin_get("/-/ready").await.status == 200).then_some(())).await;
         scene
     }
