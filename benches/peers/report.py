@@ -205,7 +205,7 @@ def numbers(f: Figures) -> dict[str, Any]:
         for peer, rows in peers.items():
             keys = sorted({k for r in rows for k, v in r.items() if isinstance(v, (int, float)) and k != "round"})
             medians.setdefault(measure, {})[peer] = {"rounds": len(rows), **{k: round(f.median(measure, k, peer) or 0, 4) for k in keys if f.median(measure, k, peer) is not None}}
-        mine = next((p for p in ("keyhouse-nokeep", "keyhouse-10k-rules", "product-2", "product") if p in peers), None)
+        mine = next((p for p in ("keyhouse-nokeep", "keyhouse-10k-rules", "keyhouse-kept", "product-2", "product") if p in peers), None)
         for other in peers:
             for key in ("cpu_us", "cpu_s_gb", "rps", "gbps", "p50_us", "added_us", "kb_conn", "idle_mb", "per_request"):
                 r = f.ratio(measure, key, mine, (other,)) if mine and other != mine else None
