@@ -17,6 +17,7 @@ import ground
 
 LUA = ground.HERE / "distinct.lua"
 KEPT_LUA = ground.HERE / "kept.lua"
+SUMMARY_LUA = ground.HERE / "summary.lua"
 # No run of wrk lasts longer than this, whatever it waits for.
 LONGEST = 60
 FIRST_SIGHT = 300
@@ -119,32 +120,38 @@ def row(rig: ModuleType, c: Any, m: Any, said: str) -> Row:
             "n": n, "p50_us": d["p50_us"], "p99_us": d["p99_us"], "errors": d["bad"], **m.line()}
 
 
+@contextlib.contextmanager
+def wrk(rig: ModuleType, c: Any, script: pathlib.Path, secs: int | None, **env: str) -> Iterator[subprocess.Popen[str]]:
+    """wrk with a script of ours on the generator's cores, for so long or for as long as it may at most."""
+    command = ["taskset", "-c", c.gen, rig.WRK, "-t1", "-c32", f"-d{secs or LONGEST}s", "--timeout", "20s", "-s", str(script), c.url()]
+    env = {**os.environ, "SUMMARY_LUA": str(SUMMARY_LUA), **env}
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
+    try:
+        yield run
+    finally:
+        if run.poll() is None:
+            run.kill()
+            run.wait()
+
+
 def drive(rig: ModuleType, c: Any, tokens: pathlib.Path, count: int, secs: int | None) -> str:
     """One run of wrk; without `secs` it ends when the upstream has had `count` requests more."""
     before = counted(rig, c)
-    command = ["taskset", "-c", c.gen, rig.WRK, "-t1", "-c32", f"-d{secs or LONGEST}s", "--timeout", "20s", "-s", str(LUA), c.url()]
-    env = {**os.environ, "PAIR_FILE": str(tokens), "PAIR_COUNT": str(count)}
-    wrk = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
-    try:
-        while secs is None and wrk.poll() is None and counted(rig, c) < before + count:
+    with wrk(rig, c, LUA, secs, PAIR_FILE=str(tokens), PAIR_COUNT=str(count)) as run:
+        while secs is None and run.poll() is None and counted(rig, c) < before + count:
             time.sleep(0.05)
-        if secs is None and wrk.poll() is None:
-            wrk.send_signal(signal.SIGINT)
-        return wrk.communicate(timeout=LONGEST + 30)[0]
-    finally:
-        if wrk.poll() is None:
-            wrk.kill()
-            wrk.wait()
+        if secs is None and run.poll() is None:
+            run.send_signal(signal.SIGINT)
+        return run.communicate(timeout=LONGEST + 30)[0]
 
 
 # ---------------------------------------------------------------- kept answers
 
 def mixed(rig: ModuleType, c: Any, secs: int) -> Row:
     """wrk with nine requests of ten that are the same."""
-    command = ["taskset", "-c", c.gen, rig.WRK, "-t1", "-c32", f"-d{secs}s", "--timeout", "20s", "-s", str(KEPT_LUA), c.url()]
-    with c.meter() as m:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST + 30, env={**os.environ, "TOKEN_FILE": f"{rig.KEYS}/tokens.txt"})
-    return row(rig, c, m, done.stdout + done.stderr)
+    with c.meter() as m, wrk(rig, c, KEPT_LUA, secs, TOKEN_FILE=f"{rig.KEYS}/tokens.txt") as run:
+        said = run.communicate(timeout=LONGEST + 30)[0]
+    return row(rig, c, m, said)
 
 
 def answers(rig: ModuleType, c: Any) -> dict[str, int]:

@@ -1,5 +1,5 @@
 -- wrk: of ten requests nine ask the same, and one asks what nobody has asked before.
--- env: TOKEN_FILE (its first line)
+-- env: TOKEN_FILE (its first line), SUMMARY_LUA
 local same, headers, at, fresh = nil, nil, 0, 0
 function init(args)
   local token = io.lines(os.getenv("TOKEN_FILE"))()
@@ -13,8 +13,4 @@ function request()
   fresh = fresh + 1
   return wrk.format("POST", wrk.path, headers, string.format("SELECT %.0f", fresh))
 end
-function done(summary, latency, r)
-  local e = summary.errors
-  io.write(string.format("PAIRS reqs=%d dur_us=%d bad=%d p50_us=%d p99_us=%d\n", summary.requests, summary.duration,
-    e.status + e.connect + e.read + e.write + e.timeout, latency:percentile(50), latency:percentile(99)))
-end
+dofile(os.getenv("SUMMARY_LUA"))
