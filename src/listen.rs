@@ -11,6 +11,7 @@ mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 
+use body::Unwanted;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Request, Version};
 use hyper::body::Incoming;
@@ -55,10 +56,11 @@ pub enum Asked {
 
 impl Arrived {
     /// A request on a connection of `peer`, which comes from `origin`. Boxed, because it goes from room to room, and the future of
-    /// a request would have a place for it in each.
-    fn new(peer: SocketAddr, origin: IpAddr, trusted_proxies: &[IpNet], pace: Pace, request: Request<Incoming>) -> Box<Self> {
+    /// a request would have a place for it in each. With what will be left of its body.
+    fn new(peer: SocketAddr, origin: IpAddr, trusted_proxies: &[IpNet], pace: Pace, request: Request<Incoming>) -> (Box<Self>, Unwanted) {
         let (head, body) = request.into_parts();
-        Box::new(Self { peer, from: origin::forwarded(origin, &head.headers, trusted_proxies), head, body: Arriving::new(body, pace) })
+        let (body, unwanted) = Arriving::new(body, pace);
+        (Box::new(Self { peer, from: origin::forwarded(origin, &head.headers, trusted_proxies), head, body }), unwanted)
     }
 
     /// Who connected.

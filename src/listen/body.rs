@@ -1,5 +1,7 @@
 //! A request's body. What is not wanted of it is still taken for a while, because a caller that is writing reads no
-//! answer, and a connection closed on unread bytes takes the answer with it (nginx calls this a lingering close).
+//! answer, and a connection closed on unread bytes takes the answer with it (nginx calls this a lingering close). The
+//! answer itself waits for a moment: curl, on HTTP/2, cuts the body short where a refusal comes before it was sent, and
+//! then loses the answer to the protocol error that this is.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,6 +13,7 @@ use http_body_util::BodyExt;
 #[cfg(not(keyhouse_fuzz))]
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 #[cfg(keyhouse_fuzz)]
 use super::fuzzing::Incoming;
@@ -22,16 +25,52 @@ const LINGER: Duration = Duration::from_secs(30);
 /// How long the next piece of it may take.
 const NEXT: Duration = Duration::from_secs(5);
 
+/// How long an answer waits for it, and for how many bytes: any statement's that is on its way.
+const MOMENT: Duration = Duration::from_millis(250);
+const SHORT: usize = 64 * 1024;
+
 /// The body of a request, as it comes.
 pub struct Arriving {
-    /// What a connection brings, until its end has come, and the connection.
-    incoming: Option<(Incoming, Pace)>,
+    /// What a connection brings, until its end has come.
+    incoming: Option<Coming>,
     given: Bytes,
 }
 
+struct Coming {
+    body: Incoming,
+    connection: Pace,
+    /// Who answers the request.
+    answers: oneshot::Sender<Incoming>,
+}
+
+/// What is unwanted of a body, for who answers the request.
+pub(super) struct Unwanted(oneshot::Receiver<Incoming>);
+
+impl Unwanted {
+    /// Takes a short rest of a body whose caller sends it without being told to; what is long is taken behind the answer.
+    pub(super) async fn taken(mut self) {
+        let Ok(mut body) = self.0.try_recv() else { return };
+        let mut left = SHORT;
+        let all = async {
+            while let Some(Ok(frame)) = body.frame().await {
+                left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+                if left == 0 {
+                    return false;
+                }
+            }
+            true
+        };
+        if !tokio::time::timeout(MOMENT, all).await.unwrap_or(false) {
+            take_behind(body);
+        }
+    }
+}
+
 impl Arriving {
-    pub(super) fn new(incoming: impl Into<Incoming>, pace: Pace) -> Self {
-        Self { incoming: Some((incoming.into(), pace)), given: Bytes::new() }
+    /// The body, and what is left of it for who answers.
+    pub(super) fn new(body: impl Into<Incoming>, connection: Pace) -> (Self, Unwanted) {
+        let (answers, unwanted) = oneshot::channel();
+        (Self { incoming: Some(Coming { body: body.into(), connection, answers }), given: Bytes::new() }, Unwanted(unwanted))
     }
 
     /// A body without bytes.
@@ -51,10 +90,10 @@ impl Body for Arriving {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Self { incoming, given } = &mut *self;
-        let Some((coming, _)) = incoming else {
+        let Some(coming) = incoming else {
             return Poll::Ready(Some(std::mem::take(given)).filter(|given| !given.is_empty()).map(|given| Ok(Frame::data(given))));
         };
-        let frame = ready!(Pin::new(coming).poll_frame(context));
+        let frame = ready!(Pin::new(&mut coming.body).poll_frame(context));
         if frame.is_none() {
             *incoming = None;
         }
@@ -62,21 +101,28 @@ impl Body for Arriving {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().map_or(self.given.is_empty(), |(incoming, _)| incoming.is_end_stream())
+        self.incoming.as_ref().map_or(self.given.is_empty(), |coming| coming.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(self.given.len() as u64), |(incoming, _)| incoming.size_hint())
+        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(self.given.len() as u64), |coming| coming.body.size_hint())
     }
 }
 
 impl Drop for Arriving {
     fn drop(&mut self) {
-        let Some((incoming, pace)) = self.incoming.take().filter(|(incoming, _)| !incoming.is_end_stream()) else { return };
-        pace.left_unread();
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(tokio::time::timeout(LINGER, take(incoming)));
+        let Some(Coming { body, connection, answers }) = self.incoming.take().filter(|coming| !coming.body.is_end_stream()) else { return };
+        connection.left_unread();
+        if let Err(body) = answers.send(body) {
+            // It was answered already.
+            take_behind(body);
         }
+    }
+}
+
+fn take_behind(body: Incoming) {
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(tokio::time::timeout(LINGER, take(body)));
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use http::header::EXPECT;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -27,7 +28,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::drain::{Drain, Draining};
 use super::pace::{Pace, Paced, QUIET, Slow, Taken};
-use super::{Arrived, origin};
+use super::{Arrived, origin, stands};
 use crate::config::{Config, Limits, network};
 use crate::record::Metrics;
 
@@ -281,7 +282,12 @@ impl<H: Handler> Front<H> {
             let (front, pace, running) = (Arc::clone(&front), pace.clone(), pace.request());
             // Boxed, because a connection keeps the room of its last request's while it waits for the next.
             Box::pin(async move {
-                let answer = front.handler.answer(Arrived::new(peer, origin, &front.bounds.load().trusted_proxies, pace, request)).await;
+                let waits_to_be_told = stands(request.headers(), &EXPECT);
+                let (arrived, unwanted) = Arrived::new(peer, origin, &front.bounds.load().trusted_proxies, pace, request);
+                let answer = front.handler.answer(arrived).await;
+                if !waits_to_be_told {
+                    unwanted.taken().await;
+                }
                 Ok(answer.map(|body| Taken::new(body, running)))
             })
         })

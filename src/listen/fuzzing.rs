@@ -63,7 +63,7 @@ impl Body for Incoming {
 
 /// A body that comes in these frames.
 pub fn arriving(frames: impl IntoIterator<Item = Bytes>) -> Arriving {
-    Arriving::new(Incoming::Frames(frames.into_iter().collect(), false), Pace::new())
+    Arriving::new(Incoming::Frames(frames.into_iter().collect(), false), Pace::new()).0
 }
 
 /// What a PROXY header at the beginning of these bytes tells, and how many bytes it took.

@@ -177,6 +177,33 @@ async fn a_connection_that_rested_goes_on_where_it_was() {
     assert_eq!(scene.house.wait_records(10).await.len(), 10);
 }
 
+/// curl, on HTTP/2, cuts a body short that is refused before it was sent, and loses the refusal to the error that this is.
+#[tokio::test]
+async fn a_refusal_waits_for_a_body_that_is_on_its_way() {
+    let scene = limited("{}").await;
+    let request = post("/", "nonsense", SQL);
+    let (head, body) = request.split_at(request.len() - SQL.len());
+    let mut waited = 0;
+    for _ in 0..20 {
+        let mut caller = Caller::tls(scene.house.https()).await;
+        caller.send(head).await;
+        let early = tokio::time::timeout(Duration::from_millis(30), caller.through("\r\n")).await;
+        if early.is_err() {
+            caller.send(body).await;
+            assert_eq!(caller.answer().await.status, 401);
+            // All of it was read, so that the connection goes on.
+            caller.send(post("/", &scene.alice, SQL)).await;
+            assert_eq!(caller.answer().await.text(), "1\n");
+            waited += 1;
+        }
+    }
+    // Where this machine stands still for a moment, the wait is over before the body comes.
+    assert!(waited > 0, "no refusal has waited");
+    let mut caller = Caller::tls(scene.house.https()).await;
+    caller.send(head).await;
+    assert_eq!(in_time("a refusal without the body", caller.answer()).await.status, 401);
+}
+
 #[tokio::test]
 async fn what_is_left_of_a_refused_body_is_no_request_after_a_rest() {
     let scene = limited("{}").await;
