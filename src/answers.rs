@@ -48,8 +48,11 @@ const ASKED: &str = "asked";
 /// What stands in the text of every error of ClickHouse. Servers before 24.11 may end an answer well that holds one.
 const EXCEPTION: &[u8] = b"DB::Exception";
 
-/// What one takes in memory beside its bytes.
+/// What one takes in memory beside what is counted.
 const FIXED: usize = 1024;
+
+/// What a piece of it takes beside its bytes: its place, and what the allocator adds.
+const PIECE: usize = 128;
 
 /// Where a user's statements go.
 struct Target {
@@ -99,9 +102,9 @@ struct Head {
     at: Instant,
 }
 
-/// A whole answer.
+/// A whole answer, in memory of its own: what came is a part of larger buffers, and would keep them.
 struct Kept {
-    head: Arc<Head>,
+    head: Head,
     body: Bytes,
     asked: Asked,
     /// How long it is given at most.
@@ -332,7 +335,7 @@ fn table(cluster: &Arc<str>, name: &Name, database: &str) -> Mark {
 
 impl Store {
     fn new(room: u64, metrics: Arc<Metrics>) -> Self {
-        let weigh = |_: &Key, kept: &Arc<Kept>| u32::try_from(FIXED + kept.body.len()).unwrap_or(u32::MAX);
+        let weigh = |_: &Key, kept: &Arc<Kept>| u32::try_from(kept.weight()).unwrap_or(u32::MAX);
         let kept = Cache::builder().max_capacity(room).weigher(weigh).expire_after(Until).build_with_hasher(RandomState::default());
         Self { room, kept, flights: Mutex::default(), marks: Marks::default(), budget: Budget::new(room), metrics }
     }
@@ -428,6 +431,19 @@ impl Given {
 }
 
 impl Kept {
+    fn new(head: &Head, pieces: &[Bytes], asked: &Asked, until: Duration) -> Self {
+        Self { head: head.apart(), body: pieces.concat().into(), asked: asked.clone(), until }
+    }
+
+    /// What it takes in memory, in bytes.
+    fn weight(&self) -> usize {
+        let Self { head: Head { headers, query_id, ignored, summary, .. }, body, asked, .. } = self;
+        let values = headers.values().chain(query_id).chain(summary).map(HeaderValue::len);
+        let names = ignored.iter().map(|name| size_of_val(name) + name.len());
+        let marks = asked.marks.iter().map(Mark::weight);
+        FIXED + values.chain(names).chain(marks).chain([body.len()]).map(|length| length + PIECE).sum::<usize>()
+    }
+
     fn given(&self, permitted: &Permitted, age: Duration, is_stale: bool) -> Given {
         let mut answer = self.head.again(permitted, AnswerBody::Whole(Full::new(self.body.clone())).into());
         answer.response.headers_mut().insert(AGE, HeaderValue::from(age.as_secs()));
@@ -437,6 +453,23 @@ impl Kept {
 }
 
 impl Head {
+    /// The same in memory of its own.
+    fn apart(&self) -> Self {
+        // What was a value is one.
+        let apart = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
+        let values = self.headers.iter().filter_map(|(name, value)| Some((name.clone(), apart(value)?)));
+        let mut headers = HeaderMap::with_capacity(self.headers.len());
+        headers.extend(values);
+        Self {
+            headers,
+            query_id: self.query_id.as_ref().and_then(apart),
+            summary: self.summary.as_ref().and_then(apart),
+            ignored: self.ignored.clone(),
+            node: self.node.clone(),
+            ..*self
+        }
+    }
+
     /// The answer for who asked it.
     fn first(&self, body: Body) -> upstream::Answer<Body> {
         upstream::Answer { node: self.node.clone(), summary: self.summary.clone(), ..self.answer(self.ignored.clone(), body) }
@@ -540,17 +573,16 @@ impl Flying {
         }
         // Kept before its readers know that it is over: who asks then finds it.
         if let Some(pieces) = self.flight.push_last(last, body.clickhouse_code()) {
-            self.keep(head, &pieces);
+            self.keep(&head, &pieces);
         }
         self.flight.ends();
     }
 
-    /// Keeps a whole answer, in memory of its own: what came is a part of larger buffers.
-    fn keep(&self, head: Arc<Head>, pieces: &[Bytes]) {
-        let body = Bytes::from(pieces.concat());
-        if self.store.room > 0 && memmem::find(&body, EXCEPTION).is_none() && self.store.is_good(&self.asked, &[]) {
-            let until = self.keeping.ttl + self.keeping.stale_while_refreshing;
-            self.store.kept.insert(self.key, Arc::new(Kept { head, body, asked: self.asked.clone(), until }));
+    fn keep(&self, head: &Head, pieces: &[Bytes]) {
+        let until = self.keeping.ttl + self.keeping.stale_while_refreshing;
+        let kept = Kept::new(head, pieces, &self.asked, until);
+        if self.store.room > 0 && memmem::find(&kept.body, EXCEPTION).is_none() && self.store.is_good(&self.asked, &[]) {
+            self.store.kept.insert(self.key, Arc::new(kept));
         }
     }
 }

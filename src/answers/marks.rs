@@ -23,6 +23,18 @@ pub(super) enum Mark {
     Database(Arc<str>, Box<str>),
 }
 
+impl Mark {
+    /// What it takes in memory, in bytes: what others share is theirs.
+    pub(super) fn weight(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::All | Self::Rule(_) | Self::Caller(_) => 0,
+                Self::Table(_, database, table) => database.len() + table.len(),
+                Self::Database(_, database) => database.len(),
+            }
+    }
+}
+
 /// A moment in the order of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Moment(u64);

@@ -90,9 +90,11 @@ impl Answer {
         let mut response = Response::new(AnswerBody::Flowing(Box::new(Flowing::new(body, connection, node, code, head.status, sent))));
         *response.status_mut() = head.status;
         response.headers_mut().reserve(ANSWERED);
-        for (name, value) in head.headers.iter().filter(|(name, _)| PASSED_ON.contains(name)) {
-            // The first of several.
-            response.headers_mut().entry(name).or_insert_with(|| value.clone());
+        for (name, value) in &head.headers {
+            // A name of ours, which keeps nothing of what was read, and the first of several.
+            if let Some(name) = PASSED_ON.iter().find(|known| *known == name) {
+                response.headers_mut().entry(name).or_insert_with(|| value.clone());
+            }
         }
         response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         Ok(Self { response, node: Some(shown), query_id, ignored, summary })

@@ -478,3 +478,26 @@ rules:
     }
     assert!(kept > 9_000 && heard(&scene) <= 12 * 40, "{kept}");
 }
+
+#[tokio::test]
+async fn many_small_answers_take_no_more_memory_than_the_config_gives_them() {
+    const ROOM: u64 = 8 * 1024 * 1024;
+    let shape = |plan: Plan| plan.section("limits", &format!("{{kept_answers: {ROOM}B, kept_statements: 0B}}"));
+    let answer = Script::answer(200, &[("X-ClickHouse-Summary", "{}"), ("X-ClickHouse-Format", "TSV"), ("X-ClickHouse-Timezone", "UTC")], "1\n");
+    let scene = Scene::start(answer, |plan| keeping(shape(plan), "{ttl: 1h}")).await;
+    let mut caller = Caller::plain(scene.house.http()).await;
+    let mut ask = async |number: usize| {
+        caller.send(post("/", &scene.alice, &format!("SELECT {number}"))).await;
+        caller.answer().await
+    };
+    for number in 0..1000 {
+        ask(number).await;
+    }
+    let before = scene.house.peak_memory();
+    for number in 0..20_000 {
+        assert_eq!(ask(number).await.status, 200);
+    }
+    assert_eq!(scene.metric(r#"keyhouse_answers_total{answer="kept"}"#).await, 1000);
+    let took = scene.house.peak_memory() - before;
+    assert!(took < ROOM * 5 / 4, "{took} bytes");
+}
