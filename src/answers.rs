@@ -296,6 +296,8 @@ pub fn bypassed(permitted: &Permitted, keeping: &Keeping) -> Option<Cow<'static,
         "no-store"
     } else if understood.address().ignored().contains(&"session_id") {
         "session"
+    } else if understood.address().wants_blocks() {
+        "compressed-blocks"
     } else if !understood.uploads().is_empty() {
         "external-tables"
     } else if permit.observed().is_some() {

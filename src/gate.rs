@@ -17,7 +17,7 @@ use crate::identity::{Caller, Identities, Resource};
 use crate::listen::{Arrived, Asked, Handler};
 use crate::policy::{self, Asking, Permit, Permitted, Rules};
 use crate::record::{Audit, Draft, Entry, Metrics, Outcome, Recorded, Recording, RequestId};
-use crate::refusal::{Reason, Refusal, wants_json};
+use crate::refusal::{Reason, Refusal, Shape};
 use crate::statement::{self, Kept, Opinion, Reader, Seen, Understood};
 use crate::upstream::{Answer, AnswerBody, QUERY_ID, Upstream};
 
@@ -186,7 +186,7 @@ impl Gate {
             let by = ByWhom { id: entry.request_id, draft: gate.draft(&snapshot, entry) };
             let response = match ask_for_all(&snapshot, lead, by, entry).await {
                 Ok(given) => entry.saw_given(given),
-                Err(refusal) => gate.refuse(&refusal, &snapshot.resource, false, entry),
+                Err(refusal) => gate.refuse(&refusal, &snapshot.resource, Shape::default(), entry),
             };
             entry.answer_begins(response.status(), clock::tick());
             let mut body = Recorded::new(response.into_body(), recording);
@@ -194,7 +194,7 @@ impl Gate {
         });
     }
 
-    fn refuse(&self, refusal: &Refusal, resource: &Resource, json: bool, entry: &mut Entry) -> Response<Body> {
+    fn refuse(&self, refusal: &Refusal, resource: &Resource, shape: Shape, entry: &mut Entry) -> Response<Body> {
         if let Some(cause) = refusal.chain() {
             let (request_id, reason) = (entry.request_id.as_str(), refusal.reason().code());
             // What a stranger can cause at will must not fill the log.
@@ -207,7 +207,7 @@ impl Gate {
         entry.reason = Some(refusal.reason().code());
         entry.message = entry.caller.is_none().then(|| refusal.says().to_owned());
         entry.clickhouse_code = Some(refusal.reason().clickhouse().number);
-        refusal.answer(json, resource.realm(), entry.request_id.as_str()).map(|body| AnswerBody::Whole(Full::new(body)).into())
+        refusal.answer(shape, resource.realm(), entry.request_id.as_str()).map(|body| AnswerBody::Whole(Full::new(body)).into())
     }
 }
 
@@ -217,7 +217,7 @@ impl Handler for Gate {
     async fn answer(&self, arrived: Box<Arrived>) -> Response<Self::Body> {
         let now = clock::now();
         let head = arrived.head();
-        let json = wants_json(&head.headers);
+        let shape = Shape::wanted(head);
         let is_head = head.method == Method::HEAD;
         let mut entry = Entry::open(now, clock::tick(), arrived.peer(), &head.method, head.version);
         entry.address = Some(arrived.from()).filter(|from| *from != arrived.peer().ip().to_canonical());
@@ -235,7 +235,7 @@ impl Handler for Gate {
                 }
                 entry.saw_given(given)
             }
-            Err(refusal) => self.refuse(&refusal, &snapshot.resource, json, entry),
+            Err(refusal) => self.refuse(&refusal, &snapshot.resource, shape, entry),
         };
         if is_head {
             // Dropping what follows ends the statement, too.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-pub use answer::{Realm, wants_json};
+pub use answer::{Realm, Shape};
 
 /// The ClickHouse error that a client is shown: its number and its name, as in ClickHouse's `ErrorCodes.cpp`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -49,9 +49,11 @@ use lexer::{Kind, Lexer};
 use pieces::Pieces;
 
 pub use address::Address;
+pub use address::COMPRESSION;
 pub use cache_control::CacheControl;
 pub use canonical::{is_plain_name, quoted, quoted_name};
 pub use coding::Coding;
+pub(crate) use coding::block;
 pub use data::{Brake, Cut, Data, Turn};
 pub use form::{Columns, Upload};
 pub use grammar::Parameters;

@@ -144,7 +144,7 @@ impl Upstream {
         // From here on it may be running.
         let mut sent = Sent::new(self, kill_as, &node, id, draft);
         match connection.send(request, &node).await {
-            Ok(response) => Answer::new(response, connection, node, id, wanted.ignored, sent).map(Ok),
+            Ok(response) => Answer::new(response, connection, node, id, wanted.ignored, outgoing::coding(permitted), sent).map(Ok),
             Err(failure) => {
                 if failure.is_unsent() {
                     sent.ended();

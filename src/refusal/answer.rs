@@ -2,10 +2,12 @@
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use super::{Reason, Refusal};
+use crate::statement::block;
 
 const EXCEPTION_CODE: HeaderName = HeaderName::from_static("x-clickhouse-exception-code");
 const REASON: HeaderName = HeaderName::from_static("x-keyhouse-reason");
@@ -13,12 +15,32 @@ const REASON: HeaderName = HeaderName::from_static("x-keyhouse-reason");
 /// Longest `error_description`, in characters.
 const LONGEST_DESCRIPTION: usize = 300;
 
-/// Whether the caller asks for JSON by name; `*/*` does not.
-pub fn wants_json(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
-    accepted
-        .flat_map(|value| value.split(','))
-        .any(|item| item.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")))
+/// How a caller reads refusals.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Shape {
+    /// JSON is asked for by name; `*/*` does not.
+    json: bool,
+    /// ClickHouse's compressed blocks are asked for.
+    blocks: bool,
+}
+
+impl Shape {
+    /// As the head of a request tells, whatever else is wrong with it.
+    pub fn wanted(head: &Parts) -> Self {
+        let accepted = head.headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+        let mut kinds = accepted.flat_map(|value| value.split(',')).filter_map(|item| item.split(';').next());
+        let mut asked = head.uri.query().unwrap_or_default().split('&');
+        Self {
+            json: kinds.any(|kind| kind.trim().eq_ignore_ascii_case("application/json")),
+            blocks: asked.any(|pair| pair == "compress=1" || pair == "compress=true"),
+        }
+    }
+
+    /// Whether a refusal of this status is one compressed block. Who asks for blocks reads what comes with these two as it is, because
+    /// ClickHouse refuses callers before it knows what they want.
+    fn is_block(self, status: StatusCode) -> bool {
+        self.blocks && status != StatusCode::UNAUTHORIZED && status != StatusCode::FORBIDDEN
+    }
 }
 
 /// What a challenge says of the place that it guards.
@@ -33,10 +55,10 @@ pub struct Realm {
 impl Refusal {
     /// The answer. The body ends with the reason and the request's id, so that what a person copies from a client's
     /// window is enough to find the record.
-    pub fn answer(&self, as_json: bool, realm: &Realm, request_id: &str) -> Response<Bytes> {
+    pub fn answer(&self, shape: Shape, realm: &Realm, request_id: &str) -> Response<Bytes> {
         let reason = self.reason();
         let error = reason.clickhouse();
-        let (kind, body) = if as_json {
+        let (kind, body) = if shape.json {
             let body = json!({
                 "reason": reason.code(),
                 "message": self.says(),
@@ -52,7 +74,8 @@ impl Refusal {
                 format!("Code: {}. DB::Exception: {says} ({}) [{reason}, request {request_id}]\n", error.number, error.name),
             )
         };
-        let mut response = Response::new(Bytes::from(body));
+        let body = Bytes::from(body);
+        let mut response = Response::new(if shape.is_block(reason.status()) { block(body) } else { body });
         *response.status_mut() = reason.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -102,6 +125,7 @@ fn quotable(text: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
     use super::*;
+    use http::Request;
 
     fn realm(name: &str, metadata: Option<&str>) -> Realm {
         Realm { name: name.to_owned(), metadata: metadata.map(str::to_owned) }
@@ -109,8 +133,11 @@ mod tests {
 
     #[test]
     fn clients_read_it_as_an_exception_of_clickhouse() {
-        let answer =
-            Refusal::new(Reason::AudienceMismatch, "Token audience is [\"x\"].").answer(false, &realm("https://ch", Some("https://ch/m")), "0af");
+        let answer = Refusal::new(Reason::AudienceMismatch, "Token audience is [\"x\"].").answer(
+            Shape::default(),
+            &realm("https://ch", Some("https://ch/m")),
+            "0af",
+        );
         assert_eq!(answer.status(), 401);
         assert_eq!(answer.headers()["x-clickhouse-exception-code"], "516");
         assert_eq!(answer.headers()["x-keyhouse-reason"], "audience_mismatch");
@@ -123,16 +150,16 @@ mod tests {
 
     #[test]
     fn without_a_credential_the_challenge_names_no_error() {
-        let answer = Refusal::new(Reason::NoCredentials, "Send a token.").answer(false, &realm("clickhouse", None), "0af");
+        let answer = Refusal::new(Reason::NoCredentials, "Send a token.").answer(Shape::default(), &realm("clickhouse", None), "0af");
         assert_eq!(answer.headers()["www-authenticate"], "Bearer realm=\"clickhouse\"");
     }
 
     #[test]
     fn json_is_for_those_who_ask_for_it_by_name() {
-        let asks = |accept: &'static str| wants_json(&[(ACCEPT, HeaderValue::from_static(accept))].into_iter().collect());
+        let asks = |accept: &'static str| Shape::wanted(&Request::get("/").header(ACCEPT, accept).body(()).unwrap().into_parts().0).json;
         assert!(asks("text/html, application/json;q=0.9"));
         assert!(!asks("*/*"));
-        let answer = Refusal::new(Reason::NoRule, "a \"b\"").answer(true, &realm("clickhouse", None), "0af");
+        let answer = Refusal::new(Reason::NoRule, "a \"b\"").answer(Shape { json: true, blocks: false }, &realm("clickhouse", None), "0af");
         let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
         assert_eq!(body["reason"], "no-rule");
         assert_eq!(body["code"], 497);
@@ -140,7 +167,7 @@ mod tests {
 
     #[test]
     fn nothing_of_a_token_can_break_out_of_a_header() {
-        let answer = Refusal::new(Reason::UnknownIssuer, "a\r\nset-cookie: x\u{1b}[2J\"é").answer(false, &realm("r", None), "0af");
+        let answer = Refusal::new(Reason::UnknownIssuer, "a\r\nset-cookie: x\u{1b}[2J\"é").answer(Shape::default(), &realm("r", None), "0af");
         let challenge = answer.headers()["www-authenticate"].to_str().unwrap();
         assert!(!challenge.contains(['\r', '\n', '\u{1b}']), "{challenge}");
     }

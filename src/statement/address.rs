@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use http::HeaderValue;
 use percent_encoding::percent_decode_str;
 
+use super::coding::Coding;
 use super::grammar::Parameters;
 use crate::catalog::{self, Setting};
 use crate::refusal::{Reason, Refusal};
@@ -24,11 +25,10 @@ const MOST_ROLES: usize = 50;
 
 /// Parameters that are no settings, although they look like some: credentials, codings and sessions of ClickHouse's interface
 /// (`HTTPHandler.cpp`, `reserved_param_names`), and what newer versions build a query from.
-const RESERVED: [&str; 12] = [
+const RESERVED: [&str; 11] = [
     "user",
     "password",
     "quota_key",
-    "compress",
     "compression",
     "stacktrace",
     "buffer_size",
@@ -40,22 +40,24 @@ const RESERVED: [&str; 12] = [
 ];
 
 /// Parameters that drivers send by themselves and that a single statement does without: the sessions of a server that is
-/// shared with others, progress in headers, compression that is offered. The answer names them in
-/// `X-Keyhouse-Ignored`.
-const IGNORED: [&str; 9] = [
+/// shared with others, and progress in headers, which would come with the answer's beginning and not before it. The answer names them
+/// in `X-Keyhouse-Ignored`.
+const IGNORED: [&str; 8] = [
     "session_id",
     "session_timeout",
     "session_check",
     "wait_end_of_query",
     "send_progress_in_http_headers",
     "http_headers_progress_interval_ms",
-    "enable_http_compression",
     "http_zlib_compression_level",
     "cancel_http_readonly_queries_on_client_close",
 ];
 
 /// What a caller names a query by.
 const QUERY_ID: &str = "query_id";
+
+/// The setting by which ClickHouse codes answers as `Accept-Encoding` says.
+pub const COMPRESSION: &str = "enable_http_compression";
 
 /// How parameters end that describe an uploaded table.
 const DESCRIBING: [&str; 3] = ["_format", "_structure", "_types"];
@@ -77,6 +79,9 @@ pub struct Address {
     parameters: Parameters,
     ignored: Vec<&'static str>,
     decompress: Option<bool>,
+    compress: Option<bool>,
+    http_compression: Option<bool>,
+    accepts: Option<Coding>,
     /// What describes uploaded tables, where the body is a form.
     described: Option<BTreeMap<String, String>>,
 }
@@ -140,6 +145,21 @@ impl Address {
     /// Whether the body is in ClickHouse's compressed blocks.
     pub(super) fn decompress(&self) -> bool {
         self.decompress.unwrap_or_default()
+    }
+
+    /// Whether the caller wants the answer in ClickHouse's compressed blocks (`compress=1`).
+    pub fn wants_blocks(&self) -> bool {
+        self.compress.unwrap_or_default()
+    }
+
+    /// The coding to ask ClickHouse for: one that the caller takes, unless it wants none.
+    pub fn accepts(&self) -> Option<Coding> {
+        self.accepts.filter(|_| self.http_compression != Some(false))
+    }
+
+    /// Whether the caller asks by a setting that the answer be coded, and takes a coding.
+    pub fn wants_coding(&self) -> bool {
+        self.http_compression == Some(true) && self.accepts.is_some()
     }
 
     /// What describes uploaded tables, by the parameters' names.
@@ -229,6 +249,11 @@ impl Address {
         }
     }
 
+    /// Takes what the caller says of codings, in one value of `Accept-Encoding`.
+    pub(super) fn accept(&mut self, value: &str) {
+        self.accepts = Coding::accepted(value).into_iter().chain(self.accepts).min_by_key(|coding| coding.rank());
+    }
+
     fn protocol(&mut self, value: &str) -> Result<(), Refusal> {
         let digits = !value.is_empty() && value.len() <= 9 && value.bytes().all(|byte| byte.is_ascii_digit());
         match value.parse().ok().filter(|_| digits) {
@@ -247,7 +272,9 @@ impl Address {
                 self.readonly = true;
                 return Ok(());
             }
-            ("compress", "0" | "false") => return Ok(()),
+            ("decompress", _) => return once(name, value, &mut self.decompress),
+            ("compress", _) => return once(name, value, &mut self.compress),
+            (COMPRESSION, _) => return once(name, value, &mut self.http_compression),
             _ => {}
         }
         if let Some(ignored) = IGNORED.iter().find(|known| **known == name) {
@@ -257,9 +284,6 @@ impl Address {
         }
         if let Some(name) = name.strip_prefix("param_") {
             return self.parameter(name, value);
-        }
-        if name == "decompress" {
-            return self.decompresses(value);
         }
         if name == "role" {
             return self.role(value);
@@ -304,15 +328,6 @@ impl Address {
         Ok(())
     }
 
-    fn decompresses(&mut self, value: &str) -> Result<(), Refusal> {
-        let yes = match value {
-            "1" | "true" => true,
-            "0" | "false" => false,
-            _ => return Err(malformed("The address parameter `decompress` takes one of: 0, 1, false, true.".to_owned())),
-        };
-        if self.decompress.replace(yes).is_some() { Err(twice("decompress")) } else { Ok(()) }
-    }
-
     /// `param_name=value`. In ClickHouse the first of two of one name wins; here there is one.
     fn parameter(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
         let plain = !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
@@ -327,6 +342,16 @@ impl Address {
         }
         Ok(())
     }
+}
+
+/// Yes or no, said once: of two values the first counts for some servers and the last for others.
+fn once(name: &str, value: &str, slot: &mut Option<bool>) -> Result<(), Refusal> {
+    let yes = match value {
+        "1" | "true" => true,
+        "0" | "false" => false,
+        _ => return Err(malformed(format!("The address parameter `{name}` takes one of: 0, 1, false, true."))),
+    };
+    if slot.replace(yes).is_some() { Err(twice(name)) } else { Ok(()) }
 }
 
 fn twice(name: &str) -> Refusal {
@@ -403,6 +428,32 @@ mod tests {
     }
 
     #[test]
+    fn one_coding_that_the_caller_takes_is_asked_for() {
+        let chosen = |query: &str, values: &[&str]| {
+            let mut address = Address::read(Some(query), false).unwrap();
+            values.iter().for_each(|value| address.accept(value));
+            (address.accepts().map(Coding::name), address.wants_coding())
+        };
+        for (value, name) in [
+            ("gzip", Some("gzip")),
+            ("GZIP;q=0.5", Some("gzip")),
+            ("deflate, gzip, br, zstd", Some("zstd")),
+            ("lz4, gzip", Some("lz4")),
+            ("zstd;q=0, gzip", Some("gzip")),
+            ("zstd; Q=0.000", None),
+            ("zstd;q=0.001", Some("zstd")),
+            ("abracadabra, *", None),
+            ("identity", None),
+            ("", None),
+        ] {
+            assert_eq!(chosen("", &[value]), (name, false), "{value}");
+            assert_eq!(chosen("enable_http_compression=1", &[value]), (name, name.is_some()), "{value}");
+            assert_eq!(chosen("enable_http_compression=0", &[value]), (None, false), "{value}");
+        }
+        assert_eq!(chosen("", &["gzip", "br", "deflate"]).0, Some("br"));
+    }
+
+    #[test]
     fn what_two_readers_could_read_differently_is_refused() {
         for (query, reason) in [
             ("query=1&query=2", Reason::MalformedParameter),
@@ -417,7 +468,9 @@ mod tests {
             ("=1", Reason::ParameterNotAllowed),
             ("Session_id=1", Reason::ParameterNotAllowed),
             ("cast_string_to_dynamic_use_inference=1&cast_string_to_dynamic_use_inference=0", Reason::MalformedParameter),
-            ("compress=1", Reason::ParameterNotAllowed),
+            ("compress=2", Reason::MalformedParameter),
+            ("compress=1&compress=0", Reason::MalformedParameter),
+            ("enable_http_compression=yes", Reason::MalformedParameter),
             ("query=1;max_threads=1&readonly=0", Reason::ParameterNotAllowed),
             ("max_threads=1&max_threads=1", Reason::MalformedParameter),
             ("Max_threads=1", Reason::ParameterNotAllowed),

@@ -3,7 +3,7 @@
 use std::mem;
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use compression_codecs::core::util::{PartialBuffer, WriteBuffer};
 use compression_codecs::{DecodeV2, Lz4Decoder};
 use flate2::{Decompress, FlushDecompress, Status};
@@ -45,11 +45,31 @@ pub enum Coding {
     Blocks,
 }
 
+/// Those that have a token, in the order in which ClickHouse chooses among them for an answer (`chooseHTTPCompressionMethod`).
+const NAMED: [Coding; 5] = [Coding::Zstd, Coding::Brotli, Coding::Lz4, Coding::Gzip, Coding::Deflate];
+
 impl Coding {
     /// By a token of Content-Encoding. ClickHouse knows more names and codings; these are the ones that clients send.
     pub(crate) fn named(token: &str) -> Option<Self> {
-        let codings = [Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd, Coding::Lz4];
-        codings.into_iter().find(|coding| coding.name().eq_ignore_ascii_case(token))
+        NAMED.into_iter().find(|coding| coding.name().eq_ignore_ascii_case(token))
+    }
+
+    /// The first that a value of Accept-Encoding takes (RFC 9110 12.5.3). ClickHouse itself looks for parts of words, also those
+    /// of weight 0.
+    pub(crate) fn accepted(value: &str) -> Option<Self> {
+        let taken = value.split(',').filter_map(|item| {
+            let mut parts = item.split(';').map(str::trim);
+            let coding = Self::named(parts.next()?)?;
+            let is_unwanted =
+                |part: &str| part.split_once('=').is_some_and(|(name, weight)| name.eq_ignore_ascii_case("q") && weight.parse() == Ok(0.0));
+            (!parts.any(is_unwanted)).then_some(coding)
+        });
+        taken.min_by_key(|coding| coding.rank())
+    }
+
+    /// Its place among those that a caller takes.
+    pub(crate) fn rank(self) -> usize {
+        NAMED.iter().position(|named| *named == self).unwrap_or(NAMED.len())
     }
 
     /// Its token of Content-Encoding; blocks have none and are called what they are.
@@ -391,8 +411,7 @@ impl Header {
     fn open(&self, block: &[u8]) -> Result<Vec<u8>, Broken> {
         let malformed = Broken::Malformed(Coding::Blocks);
         let (checksum, checked) = block.split_at_checked(BLOCK_CHECKSUM).ok_or(malformed)?;
-        // Its two halves stand in the order of the C++ struct, and each is little endian.
-        if checksum != cityhash_rs::cityhash_102_128(checked).rotate_left(64).to_le_bytes() {
+        if checksum != checksum_of(checked) {
             return Err(Broken::Checksum);
         }
         let packed = checked.get(BLOCK_HEADER..).ok_or(malformed)?;
@@ -406,14 +425,38 @@ impl Header {
 }
 
 impl BlockCodec {
+    const LZ4: u8 = 0x82;
+
     fn read(byte: u8) -> Result<Self, Broken> {
         match byte {
             0x02 => Ok(BlockCodec::None),
-            0x82 => Ok(BlockCodec::Lz4),
+            Self::LZ4 => Ok(BlockCodec::Lz4),
             0x90 => Ok(BlockCodec::Zstd),
             other => Err(Broken::Codec(other)),
         }
     }
+}
+
+/// A text as one compressed block in LZ4, which is what clients read that ask for blocks (`compress=1`); the text itself where it is
+/// longer than a block may be.
+pub(crate) fn block(text: Bytes) -> Bytes {
+    let lengths = |packed: &Vec<u8>| Some((u32::try_from(BLOCK_HEADER + packed.len()).ok()?, u32::try_from(text.len()).ok()?));
+    let packed = lz4::block::compress(&text, None, false).ok();
+    let Some((packed, (length, raw))) = packed.and_then(|packed| lengths(&packed).map(|lengths| (packed, lengths))) else { return text };
+    let mut block = BytesMut::with_capacity(BLOCK_CHECKSUM + BLOCK_HEADER + packed.len());
+    block.put_bytes(0, BLOCK_CHECKSUM);
+    block.put_u8(BlockCodec::LZ4);
+    block.put_u32_le(length);
+    block.put_u32_le(raw);
+    block.extend_from_slice(&packed);
+    let (checksum, checked) = block.split_at_mut(BLOCK_CHECKSUM);
+    checksum.copy_from_slice(&checksum_of(checked));
+    block.freeze()
+}
+
+/// CityHash128 as ClickHouse writes it: its two halves stand in the order of the C++ struct, and each is little endian.
+fn checksum_of(checked: &[u8]) -> [u8; BLOCK_CHECKSUM] {
+    cityhash_rs::cityhash_102_128(checked).rotate_left(64).to_le_bytes()
 }
 
 fn unpack_lz4(packed: &[u8], raw: usize) -> Option<Vec<u8>> {
@@ -511,6 +554,17 @@ mod tests {
 
     fn whole(coding: Coding, body: &[u8]) -> Result<Vec<u8>, Broken> {
         decoded(coding, body, usize::MAX, usize::MAX)
+    }
+
+    #[test]
+    fn a_block_of_ours_is_read_as_it_was_written() {
+        for text in ["", "Code: 62.", &"row ".repeat(5000)] {
+            let (mut packed, mut read) = (super::block(Bytes::copy_from_slice(text.as_bytes())), BytesMut::new());
+            let mut decoder = Decoder::new(Coding::Blocks);
+            assert_eq!(decoder.decode(&mut packed, &mut read, usize::MAX).unwrap(), Paused::Hungry);
+            decoder.finish().unwrap();
+            assert_eq!(read, text.as_bytes());
+        }
     }
 
     #[test]

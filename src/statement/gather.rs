@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::TryFutureExt;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, TRANSFER_ENCODING};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::Effect;
@@ -82,6 +82,10 @@ pub(super) fn check_head(head: &BareHead) -> Result<(Address, Shape), Refusal> {
     }
     if let Some(value) = only(head.headers(), &QUERY_ID)? {
         address.names_query(value)?;
+    }
+    if stands(head.headers(), &ACCEPT_ENCODING) {
+        // What is no text takes nothing.
+        head.headers().get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).for_each(|value| address.accept(value));
     }
     match shape {
         Shape::Form(_) if address.decompress() => {

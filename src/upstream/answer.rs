@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
@@ -22,6 +22,7 @@ use super::{Incomings, overdue};
 use crate::admission::Slot;
 use crate::record::{RequestId, Stopped, Told};
 use crate::refusal::{Reason, Refusal};
+use crate::statement::Coding;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -31,8 +32,9 @@ pub const QUERY_ID: HeaderName = HeaderName::from_static("x-clickhouse-query-id"
 const SUMMARY: HeaderName = HeaderName::from_static("x-clickhouse-summary");
 
 /// Headers of an answer that callers get. A statement can set any header in ClickHouse, so that the rest stays here.
-const PASSED_ON: [HeaderName; 7] = [
+const PASSED_ON: [HeaderName; 8] = [
     CONTENT_TYPE,
+    CONTENT_ENCODING,
     EXCEPTION_CODE,
     QUERY_ID,
     SUMMARY,
@@ -71,6 +73,7 @@ impl Answer {
         node: Arc<Node>,
         id: &RequestId,
         ignored: Vec<Cow<'static, str>>,
+        coding: Option<Coding>,
         mut sent: Sent,
     ) -> Result<Self, Refusal> {
         let (head, body) = response.into_parts();
@@ -83,6 +86,10 @@ impl Answer {
         // An answer that ends with its connection looks whole when it is cut.
         if !head.headers.contains_key(CONTENT_LENGTH) && !head.headers.contains_key(TRANSFER_ENCODING) {
             return Err(Failure::new(Reason::UpstreamBroken, "ClickHouse's answer does not say where it ends.").refusal(&node));
+        }
+        let coded = head.headers.get(CONTENT_ENCODING);
+        if coded.is_some_and(|coded| coding.is_none_or(|coding| coded != coding.name())) {
+            return Err(Failure::new(Reason::UpstreamBroken, "ClickHouse's answer is in a coding that was not asked for.").refusal(&node));
         }
         let query_id = head.headers.get(&QUERY_ID).cloned().or_else(|| HeaderValue::from_str(id.as_str()).ok());
         let summary = head.headers.get(&SUMMARY).cloned();

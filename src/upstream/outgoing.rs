@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use http_body::{Body, Frame, SizeHint};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -129,6 +129,31 @@ pub(super) fn build(
     for (name, value) in settings {
         target.add(name, value);
     }
+    if understood.address().wants_blocks() {
+        target.add("compress", "1");
+    }
+    let mut request = with_body(permitted, data, id, user, node, target)?;
+    if let Some(coding) = coding(permitted) {
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static(coding.name()));
+    }
+    Ok(request)
+}
+
+/// The coding that the answer may come in. One that is given again is asked for in none: errors in it would not be seen, and not every
+/// caller takes the same.
+pub(super) fn coding(permitted: &Permitted) -> Option<Coding> {
+    permitted.understood().address().accepts().filter(|_| permitted.permit().answers().is_none())
+}
+
+fn with_body(
+    permitted: &Permitted,
+    data: Option<Box<Data>>,
+    id: &RequestId,
+    user: &User,
+    node: &Node,
+    mut target: Target,
+) -> Result<Outgoing, Refusal> {
+    let understood = permitted.understood();
     let values = values(permitted);
     let canonical = || Bytes::copy_from_slice(understood.statement().canonical().as_bytes());
     let long = values.iter().map(|(_, value)| value.len()).sum::<usize>() > LONG_VALUES;

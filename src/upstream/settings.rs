@@ -12,11 +12,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::node::{Failure, Node};
-use super::{Unset, User};
+use super::{Unset, User, outgoing};
 use crate::policy::{Permitted, Sent, Why};
 use crate::record::RequestId;
 use crate::refusal::{Reason, Refusal};
-use crate::statement::{Effect, quoted};
+use crate::statement::{COMPRESSION, Effect, quoted};
 
 /// Which statements a setting goes with.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Question {
     /// For Keyhouse's own settings and these.
     pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         let names: BTreeSet<&str> =
-            CLOSING.iter().map(|closing| closing.name).chain([LOG_COMMENT, CANCEL, TIME, AFTER_PROTOCOL]).chain(names).collect();
+            CLOSING.iter().map(|closing| closing.name).chain([LOG_COMMENT, CANCEL, TIME, AFTER_PROTOCOL, COMPRESSION]).chain(names).collect();
         Self { names: names.into_iter().map(str::to_owned).collect() }
     }
 
@@ -191,6 +191,15 @@ impl Known {
             Some(version) if self.rows.contains_key(AFTER_PROTOCOL) => wanted.settings.push((PROTOCOL, Cow::Owned(version.to_string()))),
             Some(_) => wanted.ignored.push(Cow::Borrowed(PROTOCOL)),
             None => {}
+        }
+        if understood.address().wants_coding()
+            && outgoing::coding(permitted).is_some()
+            && self.rows.get(COMPRESSION).is_none_or(|row| row.value != "1")
+        {
+            match self.may_change(COMPRESSION) {
+                true => wanted.settings.push((COMPRESSION, Cow::Borrowed("1"))),
+                false => wanted.ignored.push(Cow::Borrowed(COMPRESSION)),
+            }
         }
         if let Some(left) = left {
             self.take_time(&mut wanted.settings, left);

@@ -144,7 +144,7 @@ async fn clients_show_which_limit_they_met_and_when_to_come_again() {
             [("{caller: {per_minute: 8}}", "rate-exceeded", rate), ("{window: {length: 1h, answer_bytes: 1MB}}", "window-exceeded", window)]
         {
             let house = limited_house(&embedded, &issuer, admission).await;
-            let statements = ["SELECT arrayStringConcat(arrayMap(x -> toString(cityHash64(x)), range(10000)))"; 12];
+            let statements = ["SELECT arrayStringConcat(arrayMap(x -> toString(cityHash64(x)), range(30000)))"; 12];
             let (hello, answers) = printed(client(&house, &issuer.token().make(), &statements)).await;
             let records = house.records_in_the_end().await;
             assert_eq!((&hello["refused"], answers.len()), (&Value::Null, statements.len()), "{name}: {hello}");

@@ -25,6 +25,7 @@ mod catalog;
 mod check;
 mod chproxy;
 mod clients;
+mod codings;
 mod corpus;
 mod credentials;
 mod deadlines;

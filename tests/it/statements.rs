@@ -134,7 +134,7 @@ async fn forms_that_are_not_plain_are_refused_by_name() {
         (to(not_utf8), 400, "malformed-parameter", "UTF-8"),
         (to("/?readonly=0"), 400, "parameter-not-allowed", "`readonly`"),
         (to("/?select=1"), 400, "parameter-not-allowed", "`select`"),
-        (to("/?compress=1"), 400, "parameter-not-allowed", "`compress`"),
+        (to("/?compression=gz"), 400, "parameter-not-allowed", "`compression`"),
         (to("/?max_threads=1"), 403, "setting-not-allowed", "max_threads"),
         (to("/ping"), 405, "method-not-allowed", "GET"),
         (to("/?http_allow_filters_as_unrecognized_url_parameters=1&throwIf(1)%3E0"), 400, "parameter-not-allowed", "http_allow"),
