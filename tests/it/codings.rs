@@ -53,20 +53,19 @@ async fn none_is_asked_for_where_the_caller_wants_none_or_the_answer_is_kept() {
                  - {name: engineers, whom: {groups: [engineers]}, act_as: writer, allow: [{tables: [\"default.*\"]}], answers: {ttl: 1h}}\n";
     let scene = Scene::start(Script::ok("1\n"), |plan| plan.policy("10-rules.yaml", rules)).await;
     let takes = |target: &str| Raw::post(target).header("Accept-Encoding: zstd").body(SQL);
-    let mut count = 0;
-    for (raw, token, how) in [
+    let asked = [
         (Raw::post("/").body(SQL), &scene.alice, None),
         (Raw::post("/?enable_http_compression=1").body(SQL), &scene.alice, None),
         (takes("/?enable_http_compression=0"), &scene.alice, None),
         (Raw::post("/").header("Accept-Encoding: identity, abracadabra").body(SQL), &scene.alice, None),
         (takes("/?enable_http_compression=1"), &scene.bob, Some("asked")),
         (takes("/?compress=1&enable_http_compression=1"), &scene.bob, Some("bypassed; compressed-blocks")),
-    ] {
+    ];
+    for (number, (raw, token, how)) in asked.into_iter().enumerate() {
         let answer = send(&scene.house, raw.with_token(token)).await;
         assert_eq!((answer.status, answer.header("x-keyhouse-answer")), (200, how), "{}", answer.text());
-        let heard = scene.recorder.requests().remove(count);
+        let heard = scene.recorder.requests().remove(number);
         assert_eq!((heard.header("accept-encoding"), heard.parameter("enable_http_compression")), (None, None), "{}", raw.shown());
-        count += 1;
     }
     assert_eq!(scene.recorder.requests().last().unwrap().parameter("compress").as_deref(), Some("1"));
     // One that nobody asked for is passed on to nobody.
@@ -78,7 +77,8 @@ async fn none_is_asked_for_where_the_caller_wants_none_or_the_answer_is_kept() {
 #[tokio::test]
 async fn who_reads_blocks_is_refused_in_one() {
     let scene = Scene::start(Script::ok("1\n"), |plan| plan).await;
-    for (blocks, plain, sql) in [("/?compress=1", "/?compress=0", "SELEC 1"), ("/?database=&database=a&compress=true", "/?database=&database=a", SQL)] {
+    for (blocks, plain, sql) in [("/?compress=1", "/?compress=0", "SELEC 1"), ("/?database=&database=a&compress=true", "/?database=&database=a", SQL)]
+    {
         let [answer, plain] = [
             send(&scene.house, Raw::post(blocks).body(sql).with_token(&scene.alice)).await,
             send(&scene.house, Raw::post(plain).body(sql).with_token(&scene.alice)).await,
