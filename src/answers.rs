@@ -294,7 +294,7 @@ pub fn bypassed(permitted: &Permitted, keeping: &Keeping) -> Option<Cow<'static,
         "head"
     } else if understood.cache_control().no_store {
         "no-store"
-    } else if understood.address().ignored().contains(&"session_id") {
+    } else if permit.session().is_some() {
         "session"
     } else if understood.address().wants_blocks() {
         "compressed-blocks"
@@ -481,7 +481,7 @@ impl Head {
     fn again(&self, permitted: &Permitted, body: Body) -> upstream::Answer<Body> {
         let settings = permitted.permit().settings();
         let left_out = self.ignored.iter().filter(|name| settings.iter().any(|sent| sent.name == **name)).cloned();
-        let ignored = permitted.understood().address().ignored().iter().map(|name| Cow::Borrowed(*name));
+        let ignored = permitted.ignored().map(Cow::Borrowed);
         self.answer(ignored.chain(left_out).collect(), body)
     }
 

@@ -17,8 +17,52 @@ pub fn fingerprint(bytes: &[u8]) -> [u8; 32] {
     *blake3::hash(bytes).as_bytes()
 }
 
+/// Room for what most digests are made of, in bytes.
+const USUAL: usize = 1024;
+
+/// Parts one after the other, each behind its length, so that no two lists are written alike.
+pub(crate) struct Parts(Vec<u8>);
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self(Vec::with_capacity(USUAL))
+    }
+}
+
+impl Parts {
+    /// SHA-256 of all of them.
+    pub(crate) fn sha256(&self) -> [u8; 32] {
+        sha256(&self.0)
+    }
+
+    /// A number.
+    pub(crate) fn count(&mut self, count: usize) {
+        self.0.extend_from_slice(&(count as u64).to_be_bytes());
+    }
+
+    /// Bytes.
+    pub(crate) fn add(&mut self, part: &[u8]) {
+        self.count(part.len());
+        self.0.extend_from_slice(part);
+    }
+
+    /// What may be missing.
+    pub(crate) fn add_one(&mut self, part: Option<&str>) {
+        self.count(usize::from(part.is_some()));
+        self.add(part.unwrap_or_default().as_bytes());
+    }
+
+    /// A list.
+    pub(crate) fn add_all<'a>(&mut self, parts: impl ExactSizeIterator<Item = &'a str>) {
+        self.count(parts.len());
+        for part in parts {
+            self.add(part.as_bytes());
+        }
+    }
+}
+
 /// Bytes written as text, two lowercase digits for each; `N` counts the digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Hex<const N: usize>([u8; N]);
 
 impl<const N: usize> Hex<N> {

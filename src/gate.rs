@@ -18,6 +18,7 @@ use crate::listen::{Arrived, Asked, Handler};
 use crate::policy::{self, Asking, Permit, Permitted, Rules};
 use crate::record::{Audit, Draft, Entry, Metrics, Outcome, Recorded, Recording, RequestId};
 use crate::refusal::{Reason, Refusal, Shape};
+use crate::sessions::Sessions;
 use crate::statement::{self, Kept, Opinion, Reader, Seen, Understood};
 use crate::upstream::{Answer, AnswerBody, QUERY_ID, Upstream};
 
@@ -42,6 +43,8 @@ pub struct Snapshot {
     pub statements: Kept,
     /// Answers that are given again.
     pub answers: Answers,
+    /// Sessions of ClickHouse that are open.
+    pub sessions: Sessions,
     /// How many statements run and begin.
     pub admission: Admission,
     /// The way to ClickHouse.
@@ -115,8 +118,9 @@ struct ByWhom {
 
 /// Its turn, and the only way to ClickHouse.
 async fn ask(snapshot: &Snapshot, permitted: Permitted, by: ByWhom, waited: impl FnOnce(Duration)) -> Result<Answer, Refusal> {
+    let session = permitted.permit().session().map(|session| snapshot.sessions.open(session, clock::tick())).transpose()?;
     let admitted = snapshot.admission.admit(permitted, waited).await?;
-    snapshot.upstream.forward(admitted, &by.id, by.draft).await
+    snapshot.upstream.forward(admitted, session, &by.id, by.draft).await
 }
 
 /// The same for all who ask it meanwhile.

@@ -10,6 +10,7 @@
 //! | [`statement`] | `Understood` | an unread statement; another text than the judged one |
 //! | [`policy`] | `Permitted` | a permit for one statement used for another |
 //! | [`answers`] | `Found` | an answer for anyone but who may see just that; asking twice what is being asked |
+//! | [`sessions`] | `Lease` | a session of more callers than one, or at two nodes |
 //! | [`admission`] | `Admitted` | a statement beyond its limits; a slot that is free while its rows still flow |
 //! | [`upstream`] | `Answer` | a request to ClickHouse that Keyhouse did not write |
 //!
@@ -53,6 +54,7 @@ pub mod policy;
 pub mod record;
 pub mod refusal;
 pub mod reload;
+pub mod sessions;
 pub mod start;
 pub mod statement;
 pub mod trial;

@@ -33,6 +33,7 @@ const SOCKET_TIMEOUT: ClickHouseError = ClickHouseError { number: 209, name: "SO
 const TIMEOUT_EXCEEDED: ClickHouseError = ClickHouseError { number: 159, name: "TIMEOUT_EXCEEDED" };
 const QUOTA_EXCEEDED: ClickHouseError = ClickHouseError { number: 201, name: "QUOTA_EXCEEDED" };
 const NO_RESOURCES: ClickHouseError = ClickHouseError { number: 202, name: "TOO_MANY_SIMULTANEOUS_QUERIES" };
+const TOO_MANY_SESSIONS: ClickHouseError = ClickHouseError { number: 700, name: "USER_SESSION_LIMIT_EXCEEDED" };
 const LOGICAL_ERROR: ClickHouseError = ClickHouseError { number: 49, name: "LOGICAL_ERROR" };
 
 macro_rules! reasons {
@@ -141,6 +142,7 @@ reasons! {
     RuleNotAvailable "rule-not-available" FORBIDDEN ACCESS_DENIED "The rule of `X-Keyhouse-Rule` is not meant for the caller, or stands behind one that may not be skipped.";
     WriteByGet "write-by-get" FORBIDDEN ACCESS_DENIED "GET and HEAD carry reads only.";
     ReadonlyAsked "readonly-asked" FORBIDDEN READONLY "The request asks for reads alone (`readonly=1`), and the statement is none.";
+    SessionStatement "session-statement" FORBIDDEN ACCESS_DENIED "What would outlive the statement in its session and change how later ones are read: USE, SET ROLE, `SET param_...`, DEFAULT, EXECUTE AS, transactions.";
     EffectNotAllowed "effect-not-allowed" FORBIDDEN ACCESS_DENIED "The caller's rule does not allow what the statement does.";
     TableNotAllowed "table-not-allowed" FORBIDDEN ACCESS_DENIED "The caller's rule does not allow a table of the statement.";
     TableDenied "table-denied" FORBIDDEN ACCESS_DENIED "The caller's rule denies a table of the statement.";
@@ -153,6 +155,7 @@ reasons! {
     RoleNotAllowed "role-not-allowed" FORBIDDEN ACCESS_DENIED "A `role=` that is none of the rule's `roles`.";
     RowFilter "row-filter" FORBIDDEN ACCESS_DENIED "The rule filters rows, and the statement could read around its filters.";
     ClaimNotUsable "claim-not-usable" FORBIDDEN ACCESS_DENIED "A claim that the rule is filled in from is missing, empty or of another form.";
+    TooManySessions "too-many-sessions" TOO_MANY_REQUESTS TOO_MANY_SESSIONS "The caller has as many sessions as the rule gives, or Keyhouse as many as the config.";
     RateExceeded "rate-exceeded" TOO_MANY_REQUESTS QUOTA_EXCEEDED "More statements begin in a minute than the config or the rule has room for.";
     TooManyStatements "too-many-statements" TOO_MANY_REQUESTS NO_RESOURCES "More statements run at once than the config or the rule has room for, and this one's turn did not come in time, or too many wait.";
     WindowExceeded "window-exceeded" TOO_MANY_REQUESTS QUOTA_EXCEEDED "Answers have more bytes, or statements run longer, than a window of the config or the rule has room for.";

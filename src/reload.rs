@@ -96,7 +96,8 @@ impl Reloader {
         let statements = if room == self.running.limits.kept_statements { earlier.statements.clone() } else { Kept::new(room) };
         let admission = earlier.admission.reloaded(prepared.config());
         let answers = earlier.answers.reloaded(prepared.config());
-        let (config, spoken, snapshot) = prepared.into_snapshot(earlier.generation + 1, statements, answers, admission);
+        let sessions = earlier.sessions.reloaded(prepared.config());
+        let (config, spoken, snapshot) = prepared.into_snapshot(earlier.generation + 1, statements, answers, sessions, admission);
         settled(&snapshot).await;
         self.front.reload(&config);
         for (listener, spoken) in self.spoken.iter().zip(spoken) {

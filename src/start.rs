@@ -23,6 +23,7 @@ use crate::listen::{self, Drain, Front, Spoken};
 use crate::policy::{self, Names, Rules};
 use crate::record::{Audit, Metrics};
 use crate::reload::Reloader;
+use crate::sessions::Sessions;
 use crate::statement::{self, Kept};
 use crate::upstream::Upstream;
 use crate::workers::Workers;
@@ -122,7 +123,14 @@ impl Prepared {
     }
 
     /// What requests are judged by, with the tasks that keep it true, and what listeners speak.
-    pub fn into_snapshot(self, generation: u64, statements: Kept, answers: Answers, admission: Admission) -> (Config, Vec<Spoken>, Snapshot) {
+    pub fn into_snapshot(
+        self,
+        generation: u64,
+        statements: Kept,
+        answers: Answers,
+        sessions: Sessions,
+        admission: Admission,
+    ) -> (Config, Vec<Spoken>, Snapshot) {
         let Self { config, acceptors, identities, rules, upstream, .. } = self;
         let upstream = Arc::new(upstream);
         let mut tasks = JoinSet::new();
@@ -136,6 +144,7 @@ impl Prepared {
             rules,
             statements,
             answers,
+            sessions,
             admission,
             upstream,
             limits: config.limits.clone(),
@@ -167,7 +176,8 @@ impl Prepared {
         let statements = Kept::new(self.config.limits.kept_statements);
         let answers = Answers::new(&self.config, Arc::clone(&metrics));
         let admission = Admission::new(&self.config, Arc::clone(&metrics));
-        let (config, spoken, snapshot) = self.into_snapshot(1, statements, answers, admission);
+        let sessions = Sessions::new(&self.config);
+        let (config, spoken, snapshot) = self.into_snapshot(1, statements, answers, sessions, admission);
         let current: Current = Arc::new(ArcSwap::from_pointee(snapshot));
         metrics.config_runs(1, clock::now());
         tracing::info!("admin on http://{}", shown(&admin)?);

@@ -31,6 +31,7 @@ use crate::digest::sha256;
 use crate::policy::{Permitted, Rules};
 use crate::record::{Draft, Metrics, RequestId};
 use crate::refusal::{Reason, Refusal, chain};
+use crate::sessions::Lease;
 use crate::statement::Data;
 use kill::Sent;
 use node::{Connection, Failure, Node, Repeat};
@@ -88,15 +89,28 @@ impl Upstream {
     /// # Errors
     /// 502 and 504 where there is none, or none in time, 400, 408 and 413 where the data breaks off, always before a byte of an
     /// answer has gone out.
-    pub async fn forward(self: &Arc<Self>, admitted: Admitted, id: &RequestId, draft: Option<Draft>) -> Result<Answer, Refusal> {
+    pub async fn forward(
+        self: &Arc<Self>,
+        admitted: Admitted,
+        session: Option<Box<Lease>>,
+        id: &RequestId,
+        draft: Option<Draft>,
+    ) -> Result<Answer, Refusal> {
         let (permitted, terms) = admitted.into_parts();
-        let Some(deadline) = terms.deadline else { return self.exchange(permitted, terms, id, draft).await };
+        let Some(deadline) = terms.deadline else { return self.exchange(permitted, terms, session, id, draft).await };
         // Boxed with its timer, because only statements with a limit need one.
-        let asked = Box::pin(tokio::time::timeout_at((deadline + GRACE).into(), self.exchange(permitted, terms, id, draft)));
+        let asked = Box::pin(tokio::time::timeout_at((deadline + GRACE).into(), self.exchange(permitted, terms, session, id, draft)));
         asked.await.unwrap_or_else(|_elapsed| Err(overdue()))
     }
 
-    async fn exchange(self: &Arc<Self>, mut permitted: Permitted, terms: Terms, id: &RequestId, draft: Option<Draft>) -> Result<Answer, Refusal> {
+    async fn exchange(
+        self: &Arc<Self>,
+        mut permitted: Permitted,
+        terms: Terms,
+        session: Option<Box<Lease>>,
+        id: &RequestId,
+        draft: Option<Draft>,
+    ) -> Result<Answer, Refusal> {
         let Terms { slot, deadline, brake } = terms;
         let data = match permitted.take_data() {
             Some(data) => Some(Box::pin(data.begins()).await?.braked(brake)),
@@ -104,9 +118,9 @@ impl Upstream {
         };
         let (user, cluster) = self.destination(permitted.permit().act_as())?;
         let asked = Asked { permitted: &permitted, id, user, deadline, kill_as: cluster.kill_as.as_ref(), draft: draft.as_ref() };
-        let held = |answer: Answer| answer.holding(slot, deadline.map(|deadline| deadline + GRACE));
-        let mut first = match self.attempt(&asked, data, cluster.connect(false).await?).await? {
-            Ok(answer) => return Ok(held(answer)),
+        let found = cluster.connect(session.as_deref(), false).await?;
+        let mut first = match self.attempt(&asked, data, found).await? {
+            Ok(answer) => return Ok(answer.holding(slot, session, deadline.map(|deadline| deadline + GRACE))),
             Err(failed) => failed,
         };
         let data = first.failure.data.take();
@@ -116,11 +130,12 @@ impl Upstream {
             first.sent.ended();
         }
         let again = match repeat {
-            Repeat::OnAnother => cluster.connect(true).await?,
+            Repeat::OnAnother => cluster.connect(session.as_deref(), true).await?,
             Repeat::OnTheNext => first.node.reconnect(first.connection).await.map(|next| (Arc::clone(&first.node), next)).map_err(unreachable)?,
             Repeat::No => return Err(first.refusal()),
         };
-        self.attempt(&asked, data, again).await?.map(held).map_err(Failed::refusal)
+        let answer = self.attempt(&asked, data, again).await?.map_err(Failed::refusal)?;
+        Ok(answer.holding(slot, session, deadline.map(|deadline| deadline + GRACE)))
     }
 
     /// One try: what it refuses is refused, what it fails at may be tried again.
@@ -215,7 +230,7 @@ impl Upstream {
     async fn ask(&self, user: &User) {
         let Some(cluster) = self.clusters.get(&user.config.cluster) else { return };
         let asked = async {
-            let (node, mut connection) = cluster.connect(false).await?;
+            let (node, mut connection) = cluster.connect(None, false).await?;
             connection.settings_of(user, &node).await.map_err(|failure| failure.refusal(&node))?;
             Ok::<_, Refusal>(())
         };
@@ -240,8 +255,26 @@ impl Cluster {
         Self { nodes, turn: AtomicUsize::new(0), kill_as: config.kill_as.as_deref().map(Arc::from) }
     }
 
+    /// A connection to the node that has the session, or to one that has it from now on.
+    async fn connect(&self, session: Option<&Lease>, fresh: bool) -> Result<(Arc<Node>, Connection), Refusal> {
+        let Some(session) = session else { return self.connect_in_turn(fresh).await };
+        let has_it = session.node().and_then(|name| self.nodes.iter().find(|node| *node.shown() == name));
+        let Some(node) = has_it else {
+            let found = self.connect_in_turn(fresh).await?;
+            session.begins_at(found.0.shown());
+            return Ok(found);
+        };
+        match node.connection(fresh).await {
+            Ok(connection) => Ok((Arc::clone(node), connection)),
+            Err(error) => {
+                session.is_lost();
+                Err(unreachable(error))
+            }
+        }
+    }
+
     /// A connection to the node whose turn it is, or to the next one that takes one.
-    async fn connect(&self, fresh: bool) -> Result<(Arc<Node>, Connection), Refusal> {
+    async fn connect_in_turn(&self, fresh: bool) -> Result<(Arc<Node>, Connection), Refusal> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let mut last = None;
         for offset in 0..self.nodes.len() {

@@ -4,45 +4,16 @@
 //! caller's head goes to ClickHouse, and no answer is coded for its caller; what is not sent cannot change an answer.
 
 use super::Target;
-use crate::digest::sha256;
+use crate::digest::Parts;
 use crate::policy::{Keeping, Permitted, SharedWith};
 
 /// SHA-256 of all that.
 pub(super) type Key = [u8; 32];
 
-/// Room for most of it, in bytes.
-const USUAL: usize = 1024;
-
-/// Parts one after the other, each behind its length, so that no two lists are written alike.
-struct Parts(Vec<u8>);
-
-impl Parts {
-    fn count(&mut self, count: usize) {
-        self.0.extend_from_slice(&(count as u64).to_be_bytes());
-    }
-
-    fn add(&mut self, part: &[u8]) {
-        self.count(part.len());
-        self.0.extend_from_slice(part);
-    }
-
-    fn add_one(&mut self, part: Option<&str>) {
-        self.count(usize::from(part.is_some()));
-        self.add(part.unwrap_or_default().as_bytes());
-    }
-
-    fn add_all<'a>(&mut self, parts: impl ExactSizeIterator<Item = &'a str>) {
-        self.count(parts.len());
-        for part in parts {
-            self.add(part.as_bytes());
-        }
-    }
-}
-
 /// The key of a statement that was permitted by a rule that keeps answers, at the place where its user's statements go.
 pub(super) fn key(permitted: &Permitted, keeping: &Keeping, target: &Target) -> Key {
     let (permit, understood) = (permitted.permit(), permitted.understood());
-    let mut parts = Parts(Vec::with_capacity(USUAL));
+    let mut parts = Parts::default();
     // Who may be given it. What is shared beyond a rule is of no rule: each has judged the statement by itself.
     match keeping.shared_with {
         SharedWith::Caller => {
@@ -78,5 +49,5 @@ pub(super) fn key(permitted: &Permitted, keeping: &Keeping, target: &Target) -> 
         parts.add(name.as_bytes());
         parts.add_one(given.get(name).map(String::as_str));
     }
-    sha256(&parts.0)
+    parts.sha256()
 }

@@ -355,6 +355,8 @@ pub struct Limits {
     pub kept_tokens: u64,
     pub kept_statements: u64,
     pub kept_answers: u64,
+    /// Most sessions of ClickHouse, of all callers.
+    pub sessions: usize,
     pub http2: Http2Limits,
     pub drain_timeout: Duration,
 }
@@ -693,6 +695,7 @@ impl Checks<'_> {
             kept_tokens: self.room("limits.kept_tokens", &written.kept_tokens),
             kept_statements: self.room("limits.kept_statements", &written.kept_statements),
             kept_answers: self.room("limits.kept_answers", &written.kept_answers),
+            sessions: written.sessions,
             http2: Http2Limits {
                 streams: self.count("limits.http2.streams", written.http2.streams),
                 pending_resets: self.count("limits.http2.pending_resets", written.http2.pending_resets) as usize,

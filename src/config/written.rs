@@ -685,6 +685,8 @@ pub struct Limits {
     pub kept_statements: String,
     /// What answers that rules keep may take of memory, and again as much those that are just arriving; `0B` keeps none.
     pub kept_answers: String,
+    /// Most sessions of ClickHouse that callers have by rules with `sessions`, of all callers.
+    pub sessions: usize,
     /// HTTP/2.
     pub http2: Http2,
     /// How long running answers may take after SIGTERM.
@@ -712,6 +714,7 @@ impl Default for Limits {
             kept_tokens: "64MiB".to_owned(),
             kept_statements: "64MiB".to_owned(),
             kept_answers: "256MiB".to_owned(),
+            sessions: 10_000,
             http2: Http2::default(),
             drain_timeout: "30s".to_owned(),
         }

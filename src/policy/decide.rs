@@ -9,6 +9,7 @@ use super::file::Choice;
 use super::keeping::Keeping;
 use super::pattern::Pattern;
 use super::rule::{Allow, Rule};
+use super::session::{self, Session, Under};
 use super::settings::{self, Sent, Why};
 use crate::catalog::{self, Format};
 use crate::config::Shares;
@@ -32,6 +33,7 @@ pub struct Permit {
     settings: Vec<Sent>,
     admission: Option<Arc<Shares>>,
     answers: Option<Arc<Keeping>>,
+    session: Option<Box<Session>>,
     observed: Option<Refusal>,
 }
 
@@ -76,6 +78,11 @@ impl Permit {
         self.answers.as_ref()
     }
 
+    /// The session of ClickHouse that it runs in, where the caller asks for one and the rule gives one.
+    pub fn session(&self) -> Option<&Session> {
+        self.session.as_deref()
+    }
+
     /// The no that a rule under observation would have said.
     pub fn observed(&self) -> Option<&Refusal> {
         self.observed.as_ref()
@@ -100,6 +107,12 @@ impl Permitted {
     /// What it was given for.
     pub fn understood(&self) -> &Understood {
         &self.0.understood
+    }
+
+    /// Parameters of the caller that were understood and are not sent on.
+    pub fn ignored(&self) -> impl Iterator<Item = &'static str> {
+        let address = self.understood().address();
+        address.ignored().iter().copied().chain(address.of_session().filter(|_| self.permit().session().is_none()))
     }
 
     /// Takes the data of an INSERT: it can be sent but once.
@@ -148,6 +161,8 @@ fn permit(rule: &Rule, understood: &Understood) -> Result<Permit, Refusal> {
     settings.retain(|sent| !filters.iter().any(|filter| filter.name == sent.name));
     settings.extend(filters);
     let roles = if address.roles().is_empty() { &rule.roles } else { address.roles() };
+    let under = Under { rule: &rule.digest, name: &rule.name, act_as: &rule.act_as, roles, settings: &settings };
+    let session = rule.sessions.as_ref().map(|sessions| sessions.of(understood, &under)).transpose()?.flatten().map(Box::new);
     Ok(Permit {
         rule: Arc::clone(&rule.name),
         act_as: Arc::clone(&rule.act_as),
@@ -157,6 +172,7 @@ fn permit(rule: &Rule, understood: &Understood) -> Result<Permit, Refusal> {
         settings,
         admission: rule.admission.clone(),
         answers: rule.answers.clone(),
+        session,
         observed,
     })
 }
@@ -176,6 +192,9 @@ fn never_observed(rule: &Rule, understood: &Understood) -> Result<(), Refusal> {
     if let Some(role) = address.roles().iter().find(|role| !rule.roles.contains(role)) {
         let says = format!("Rule `{}` does not have the role `{}`.", rule.name, role.escape_debug());
         return Err(Refusal::new(Reason::RoleNotAllowed, says));
+    }
+    if rule.sessions.is_some() && address.session().is_some() {
+        session::hold(understood)?;
     }
     if !rule.observe {
         return Ok(());

@@ -92,7 +92,7 @@ impl fmt::Display for Keeping {
 impl Keeping {
     /// Checks what is written at this place, for a rule that is complete but for it.
     pub(super) fn check(written: WrittenAnswers, place: &str, rule: &Rule, problems: &mut Problems) -> Self {
-        let fingerprint = sha256(format!("{rule:?}{written:?}").as_bytes());
+        let fingerprint = sha256(format!("{:?}{written:?}", rule.digest).as_bytes());
         let ttl = duration(format!("{place}.ttl"), &written.ttl, problems);
         let stale = written.stale_while_refreshing.map(|text| duration(format!("{place}.stale_while_refreshing"), &text, problems));
         let stale_while_refreshing = stale.unwrap_or_default();

@@ -13,12 +13,14 @@ use super::keeping::{Keeping, WrittenAnswers};
 use super::names::{Calls, Named};
 use super::pattern::Pattern;
 use super::rows::{self, Rows};
+use super::session::{Sessions, WrittenSessions};
 use super::settings::{Settings, WrittenSettings};
 use super::template::Template;
 use super::whom::{self, Whom, WrittenWhom};
 use crate::catalog;
 use crate::config::share::WrittenShares;
 use crate::config::{Problems, Shares};
+use crate::digest::sha256;
 use crate::statement::{Effect, Values};
 
 /// One rule as it is written.
@@ -64,6 +66,9 @@ pub struct WrittenRule {
     pub admission: WrittenShares,
     /// Keeps answers of reads, so that what is asked again and again is answered without ClickHouse. Left out: none.
     pub answers: Option<WrittenAnswers>,
+    /// Gives callers sessions of ClickHouse (`session_id`), each of one caller alone: temporary tables, which are judged as tables of the
+    /// current database, and `SET`, for entries with the effect `session`. Left out: none, and `session_id` is not sent.
+    pub sessions: Option<WrittenSessions>,
     /// What a refused caller is told besides.
     pub message: Option<String>,
     /// Whom a refused caller is told to ask.
@@ -155,6 +160,9 @@ pub struct Rule {
     /// How much may be asked by it, where it says so.
     pub(super) admission: Option<Arc<Shares>>,
     pub(super) answers: Option<Arc<Keeping>>,
+    pub(super) sessions: Option<Sessions>,
+    /// SHA-256 of all that it says but for its answers.
+    pub(super) digest: [u8; 32],
     pub(super) message: Option<String>,
     pub(super) owner: Option<String>,
 }
@@ -269,9 +277,12 @@ pub(super) fn check(written: WrittenRule, file: &Path, place: &str, known: Names
         rows,
         admission: Some(written.admission.check(&format!("{place}.admission"), problems)).filter(|shares| !shares.are_open()).map(Arc::new),
         answers: None,
+        sessions: written.sessions.map(|written| Sessions::check(&written, &format!("{place}.sessions"), problems)),
+        digest: [0; 32],
         message: written.message,
         owner: written.owner,
     };
+    rule.digest = sha256(format!("{rule:?}").as_bytes());
     rule.answers = written.answers.map(|written| Arc::new(Keeping::check(written, &format!("{place}.answers"), &rule, problems)));
     rule.place = format!("{}:{line}", file.display());
     rule

@@ -39,19 +39,18 @@ const RESERVED: [&str; 11] = [
     "order",
 ];
 
-/// Parameters that drivers send by themselves and that a single statement does without: the sessions of a server that is
-/// shared with others, and progress in headers, which would come with the answer's beginning and not before it. The answer names them
-/// in `X-Keyhouse-Ignored`.
-const IGNORED: [&str; 8] = [
-    "session_id",
-    "session_timeout",
-    "session_check",
+/// Parameters that drivers send by themselves and that a single statement does without, as progress in headers, which would come with
+/// the answer's beginning and not before it. The answer names them in `X-Keyhouse-Ignored`.
+const IGNORED: [&str; 5] = [
     "wait_end_of_query",
     "send_progress_in_http_headers",
     "http_headers_progress_interval_ms",
     "http_zlib_compression_level",
     "cancel_http_readonly_queries_on_client_close",
 ];
+
+/// What a caller names a session by, how many seconds it is to be kept, and whether it must be there.
+const SESSION: [&str; 3] = ["session_id", "session_timeout", "session_check"];
 
 /// What a caller names a query by.
 const QUERY_ID: &str = "query_id";
@@ -78,6 +77,7 @@ pub struct Address {
     roles: Vec<String>,
     parameters: Parameters,
     ignored: Vec<&'static str>,
+    session: [Option<String>; SESSION.len()],
     decompress: Option<bool>,
     compress: Option<bool>,
     http_compression: Option<bool>,
@@ -140,6 +140,17 @@ impl Address {
     /// Parameters that were understood and are not sent on.
     pub fn ignored(&self) -> &[&'static str] {
         &self.ignored
+    }
+
+    /// The caller's name of a session, and as they were written how long it is to be kept and whether it must be there.
+    pub fn session(&self) -> Option<(&str, Option<&str>, Option<&str>)> {
+        let [id, timeout, check] = self.session.each_ref().map(Option::as_deref);
+        id.map(|id| (id, timeout, check))
+    }
+
+    /// What was said of a session, by the parameters' names.
+    pub fn of_session(&self) -> impl Iterator<Item = &'static str> {
+        SESSION.into_iter().zip(&self.session).filter(|(_, said)| said.is_some()).map(|(name, _)| name)
     }
 
     /// Whether the body is in ClickHouse's compressed blocks.
@@ -276,6 +287,9 @@ impl Address {
             ("compress", _) => return once(name, value, &mut self.compress),
             (COMPRESSION, _) => return once(name, value, &mut self.http_compression),
             _ => {}
+        }
+        if let Some((_, slot)) = SESSION.iter().zip(&mut self.session).find(|(known, _)| **known == name) {
+            return if slot.replace(value.to_owned()).is_some() { Err(twice(name)) } else { Ok(()) };
         }
         if let Some(ignored) = IGNORED.iter().find(|known| **known == name) {
             // Twice or once, nothing of it is sent.
@@ -421,8 +435,11 @@ mod tests {
 
     #[test]
     fn what_drivers_send_by_themselves_is_understood() {
-        let address = Address::read(Some("session_id=a&query_id=b&wait_end_of_query=1&date_time_input_format=best_effort"), false).unwrap();
-        assert_eq!(address.ignored(), ["session_id", "wait_end_of_query"]);
+        let address =
+            Address::read(Some("session_id=a&session_check=0&query_id=b&wait_end_of_query=1&date_time_input_format=best_effort"), false).unwrap();
+        assert_eq!(address.ignored(), ["wait_end_of_query"]);
+        assert_eq!(address.session(), Some(("a", None, Some("0"))));
+        assert!(address.of_session().eq(["session_id", "session_check"]));
         assert_eq!(address.query_id().unwrap(), "b");
         assert_eq!(address.settings(), [("date_time_input_format".to_owned(), "best_effort".to_owned())]);
     }
@@ -467,6 +484,7 @@ mod tests {
             ("query=%00", Reason::MalformedParameter),
             ("=1", Reason::ParameterNotAllowed),
             ("Session_id=1", Reason::ParameterNotAllowed),
+            ("session_id=1&session_id=1", Reason::MalformedParameter),
             ("cast_string_to_dynamic_use_inference=1&cast_string_to_dynamic_use_inference=0", Reason::MalformedParameter),
             ("compress=2", Reason::MalformedParameter),
             ("compress=1&compress=0", Reason::MalformedParameter),

@@ -22,6 +22,7 @@ use super::{Incomings, overdue};
 use crate::admission::Slot;
 use crate::record::{RequestId, Stopped, Told};
 use crate::refusal::{Reason, Refusal};
+use crate::sessions::Lease;
 use crate::statement::Coding;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -108,9 +109,10 @@ impl Answer {
     }
 
     /// The same, with what is given back at its end, and the time when that has to be.
-    pub(super) fn holding(mut self, slot: Option<Slot>, deadline: Option<Instant>) -> Self {
+    pub(super) fn holding(mut self, slot: Option<Slot>, session: Option<Box<Lease>>, deadline: Option<Instant>) -> Self {
         if let AnswerBody::Flowing(flowing) = self.response.body_mut() {
             flowing.slot = slot;
+            flowing.session = session;
             flowing.deadline = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.into())));
         }
         self
@@ -189,6 +191,8 @@ pub struct Flowing {
     sent: Sent,
     /// Free when this is dropped: the last of the answer was taken, or its caller has left.
     slot: Option<Slot>,
+    /// The session that it runs in.
+    session: Option<Box<Lease>>,
 }
 
 /// What ends an answer.
@@ -208,7 +212,19 @@ impl Flowing {
     fn new(incoming: Incoming, connection: Connection, node: Arc<Node>, code: Option<u16>, status: StatusCode, sent: Sent) -> Self {
         let (stall_timeout, connection) = (node.stall_timeout, Some((connection, node)));
         let expects_error = code.is_none() && !status.is_success();
-        Self { incoming, connection, stall_timeout, stalled: None, code, expects_error, behind: None, deadline: None, sent, slot: None }
+        Self {
+            incoming,
+            connection,
+            stall_timeout,
+            stalled: None,
+            code,
+            expects_error,
+            behind: None,
+            deadline: None,
+            sent,
+            slot: None,
+            session: None,
+        }
     }
 
     /// The next bytes. ClickHouse writes small chunks: what is there of them goes on as one, so that it costs one TLS record

@@ -126,6 +126,13 @@ pub(super) fn build(
     if let Some(key) = permitted.permit().quota_key() {
         target.add("quota_key", key);
     }
+    if let Some(session) = permitted.permit().session() {
+        target.add("session_id", session.id.as_str());
+        target.add("session_timeout", &session.timeout.as_secs().to_string());
+        if session.check {
+            target.add("session_check", "1");
+        }
+    }
     for (name, value) in settings {
         target.add(name, value);
     }

@@ -177,10 +177,10 @@ impl Known {
     ) -> Result<Wanted<'a>, Refusal> {
         let understood = permitted.understood();
         let effect = understood.statement().effect();
-        let ignored = understood.address().ignored().iter().map(|name| Cow::Borrowed(*name)).collect();
+        let ignored = permitted.ignored().map(Cow::Borrowed).collect();
         let mut wanted = Wanted { settings: Vec::new(), ignored };
         for sent in permitted.permit().settings() {
-            match self.how(sent) {
+            match self.how(sent, permitted.permit().session().is_some()) {
                 How::Send => wanted.settings.push((&sent.name, Cow::Borrowed(&sent.value))),
                 How::Holds => {}
                 How::Ignore => wanted.ignored.push(Cow::Owned(sent.name.clone())),
@@ -243,12 +243,13 @@ impl Known {
         }
     }
 
-    /// What is done with a setting of the rule's or the caller's.
-    fn how(&self, sent: &Sent) -> How {
+    /// What is done with a setting of the rule's or the caller's. In a session another value may have been set before.
+    fn how(&self, sent: &Sent, in_session: bool) -> How {
         let row = self.rows.get(&sent.name);
         let if_it_may = |or| if self.may_change(&sent.name) { How::Send } else { or };
         match (sent.why, row) {
             (Why::Custom, _) => How::Send,
+            (_, Some(row)) if row.value == sent.value && in_session => if_it_may(How::Holds),
             (_, Some(row)) if row.value == sent.value => How::Holds,
             (Why::Asked, _) => if_it_may(How::Ignore),
             (Why::Capped, Some(row)) if is_no_more(&row.value, &sent.value) => How::Holds,
@@ -259,7 +260,7 @@ impl Known {
     /// What of these, and of what protects statements of these effects, cannot be sent and does not hold.
     pub(super) fn cannot_be_set(&self, sent: &[Sent], reads: bool, inserts: bool) -> Vec<Unset> {
         let unset = |name: &str, value: &str| Unset { name: name.to_owned(), value: value.to_owned(), is_known: self.rows.contains_key(name) };
-        let of_rule = sent.iter().filter(|sent| matches!(self.how(sent), How::Refuse)).map(|sent| unset(&sent.name, &sent.value));
+        let of_rule = sent.iter().filter(|sent| matches!(self.how(sent, false), How::Refuse)).map(|sent| unset(&sent.name, &sent.value));
         let ours =
             CLOSING.iter().zip(self.closing).filter(|(closing, must_be_sent)| closing.with.goes_along(reads, inserts) && must_be_sent.is_none());
         of_rule.chain(ours.map(|(closing, _)| unset(closing.name, closing.value))).collect()
@@ -410,7 +411,7 @@ mod tests {
             ("missing", "1", Why::Capped, "refused"),
             ("SQL_x", "1", Why::Custom, "sent"),
         ] {
-            let how = match known.how(&Sent { name: name.to_owned(), value: value.to_owned(), why }) {
+            let how = match known.how(&Sent { name: name.to_owned(), value: value.to_owned(), why }, false) {
                 How::Send => "sent",
                 How::Holds => "holds",
                 How::Ignore => "ignored",

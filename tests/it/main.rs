@@ -50,6 +50,7 @@ mod providers;
 mod readme;
 mod reload;
 mod rows;
+mod sessions;
 mod statements;
 mod streaming;
 mod support_works;

@@ -127,6 +127,7 @@ pub fn limits(statement_size: usize) -> Limits {
         kept_tokens: 1,
         kept_statements: 1,
         kept_answers: 1,
+        sessions: 1,
         decoding_ratio: 1000,
         http2: Http2Limits { streams: 1, pending_resets: 1, local_resets: 1, header_list_size: 1 },
         drain_timeout: long,
