@@ -174,7 +174,8 @@ impl Admission {
     /// 429 where too many wait, its turn does not come in time, or the time that statements may run is used up.
     pub async fn admit(&self, permitted: Permitted, waited: impl FnOnce(Duration)) -> Result<Admitted, Refusal> {
         let bounds = self.bounds(&permitted);
-        if bounds.0.is_empty() {
+        // What ends a statement must not wait for that one's slot.
+        if bounds.0.is_empty() || permitted.permit().kills().is_some() {
             return Ok(Admitted { permitted, terms: Terms::default() });
         }
         let (slots, windows) = (bounds.most(|share| share.concurrent.map(Into::into)), bounds.windows(|window| window.running_time.is_some()));

@@ -19,7 +19,7 @@ mod whom;
 mod windows;
 
 pub use base::is_of_system;
-pub use decide::{Denied, Permit, Permitted, decide};
+pub use decide::{Denied, Kill, Permit, Permitted, decide};
 pub use file::{Choice, Names, Rules, WrittenRules, files, is_test, load};
 pub use keeping::{Keeping, SharedWith};
 pub use means::{Means, is_filtered_engine, open_tables};

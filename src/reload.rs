@@ -88,10 +88,11 @@ impl Reloader {
     }
 
     async fn reload(&mut self, watch: &mut Option<Watch>) -> Result<String, Problems> {
-        let prepared = self.read(watch).await?;
+        let mut prepared = self.read(watch).await?;
         self.takes_no_restart(prepared.config())?;
         let (summary, earlier) = (prepared.summary(), self.current.load_full());
         prepared.identities().inherit(&earlier.identities);
+        prepared.inherit(&earlier.upstream);
         let room = prepared.config().limits.kept_statements;
         let statements = if room == self.running.limits.kept_statements { earlier.statements.clone() } else { Kept::new(room) };
         let admission = earlier.admission.reloaded(prepared.config());

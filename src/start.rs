@@ -107,6 +107,11 @@ impl Prepared {
         &self.identities
     }
 
+    /// Goes on from what ran before: what callers may end, whatever config it began under.
+    pub fn inherit(&mut self, upstream: &Upstream) {
+        self.upstream.inherit(upstream);
+    }
+
     /// The way to ClickHouse.
     pub fn upstream(&self) -> &Upstream {
         &self.upstream

@@ -8,8 +8,10 @@ mod kill;
 mod live;
 mod node;
 mod outgoing;
+mod running;
 mod settings;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -36,6 +38,7 @@ use crate::statement::Data;
 use kill::Sent;
 use node::{Connection, Failure, Node, Repeat};
 use outgoing::OutgoingBody;
+use running::Running;
 use settings::{Known, Question};
 
 /// ClickHouse, which counts whole seconds, has so much longer to say itself that the time is over.
@@ -48,6 +51,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 pub struct Upstream {
     clusters: BTreeMap<String, Cluster>,
     users: BTreeMap<String, User>,
+    running: Arc<Running>,
 }
 
 struct Cluster {
@@ -79,7 +83,12 @@ impl Upstream {
         let clusters =
             config.clusters.iter().map(|(name, cluster)| (name.clone(), Cluster::new(name, cluster, config.workers, metrics, problems))).collect();
         let users = config.users.iter().map(|(name, user)| (name.clone(), User::new(user.clone(), rules, problems))).collect();
-        Self { clusters, users }
+        Self { clusters, users, running: Arc::default() }
+    }
+
+    /// Knows what runs since before this config.
+    pub fn inherit(&mut self, earlier: &Self) {
+        self.running = Arc::clone(&earlier.running);
     }
 
     /// Sends an admitted statement, with the data that follows it, and returns the beginning of its answer, which holds the slot
@@ -117,8 +126,15 @@ impl Upstream {
             None => None,
         };
         let (user, cluster) = self.destination(permitted.permit().act_as())?;
-        let asked = Asked { permitted: &permitted, id, user, deadline, kill_as: cluster.kill_as.as_ref(), draft: draft.as_ref() };
-        let found = cluster.connect(session.as_deref(), false).await?;
+        let killing = permitted.permit().kills().and_then(|kill| self.running.killing(&permitted, kill));
+        let instead = killing.as_ref().map(|killing| killing.text.as_str());
+        // Who is named for that may end any query, and ends those alone that are the caller's.
+        let user = cluster.kill_as.as_ref().filter(|_| instead.is_some()).and_then(|name| self.users.get(name.as_ref())).unwrap_or(user);
+        let asked = Asked { permitted: &permitted, id, user, deadline, kill_as: cluster.kill_as.as_ref(), draft: draft.as_ref(), instead };
+        let found = match killing.as_ref().and_then(|killing| killing.node.as_ref()).and_then(|name| cluster.node(name)) {
+            Some(node) => (Arc::clone(node), node.connection(false).await.map_err(unreachable)?),
+            None => cluster.connect(session.as_deref(), false).await?,
+        };
         let mut first = match self.attempt(&asked, data, found).await? {
             Ok(answer) => return Ok(answer.holding(slot, session, deadline.map(|deadline| deadline + GRACE))),
             Err(failed) => failed,
@@ -145,7 +161,7 @@ impl Upstream {
         data: Option<Box<Data>>,
         (node, mut connection): (Arc<Node>, Connection),
     ) -> Result<Result<Answer, Failed>, Refusal> {
-        let Asked { permitted, id, user, deadline, kill_as, draft } = *asked;
+        let Asked { permitted, id, user, deadline, kill_as, draft, instead } = *asked;
         let known = match connection.settings_of(user, &node).await {
             Ok(known) => known,
             Err(failure) => return Ok(Err(Failed { failure: failure.before_the_statement(data), node, connection, sent: Sent::default() })),
@@ -154,12 +170,19 @@ impl Upstream {
             Some(Duration::ZERO) => return Err(overdue()),
             left => left,
         };
-        let wanted = known.wanted(permitted, id, user, &node, left)?;
-        let request = outgoing::build(permitted, data, id, user, &node, &wanted.settings)?;
+        let (request, ignored) = match instead {
+            Some(text) => {
+                (outgoing::killing(permitted, text, id, user, &node, known.comment(permitted, id))?, permitted.ignored().map(Cow::Borrowed).collect())
+            }
+            None => {
+                let wanted = known.wanted(permitted, id, user, &node, left)?;
+                (outgoing::build(permitted, data, id, user, &node, &wanted.settings)?, wanted.ignored)
+            }
+        };
         // From here on it may be running.
-        let mut sent = Sent::new(self, kill_as, &node, id, draft);
+        let mut sent = Sent::new(self, kill_as, &node, id, draft).named(self.running.begins(permitted, id, &node));
         match connection.send(request, &node).await {
-            Ok(response) => Answer::new(response, connection, node, id, wanted.ignored, outgoing::coding(permitted), sent).map(Ok),
+            Ok(response) => Answer::new(response, connection, node, id, ignored, outgoing::coding(permitted), sent).map(Ok),
             Err(failure) => {
                 if failure.is_unsent() {
                     sent.ended();
@@ -255,11 +278,14 @@ impl Cluster {
         Self { nodes, turn: AtomicUsize::new(0), kill_as: config.kill_as.as_deref().map(Arc::from) }
     }
 
+    fn node(&self, shown: &Arc<str>) -> Option<&Arc<Node>> {
+        self.nodes.iter().find(|node| node.shown() == shown)
+    }
+
     /// A connection to the node that has the session, or to one that has it from now on.
     async fn connect(&self, session: Option<&Lease>, fresh: bool) -> Result<(Arc<Node>, Connection), Refusal> {
         let Some(session) = session else { return self.connect_in_turn(fresh).await };
-        let has_it = session.node().and_then(|name| self.nodes.iter().find(|node| *node.shown() == name));
-        let Some(node) = has_it else {
+        let Some(node) = session.node().and_then(|name| self.node(&name)) else {
             let found = self.connect_in_turn(fresh).await?;
             session.begins_at(found.0.shown());
             return Ok(found);
@@ -332,6 +358,8 @@ struct Asked<'a> {
     deadline: Option<Instant>,
     kill_as: Option<&'a Arc<str>>,
     draft: Option<&'a Draft>,
+    /// What is sent in place of the statement: one that ends queries of the caller's.
+    instead: Option<&'a str>,
 }
 
 /// A try that gave no answer.

@@ -15,7 +15,7 @@ use crate::catalog::{self, Format};
 use crate::config::Shares;
 use crate::identity::Caller;
 use crate::refusal::{Reason, Refusal};
-use crate::statement::{Data, Effect, Name, Reach, Understood, Upload, Via};
+use crate::statement::{Data, Effect, Name, Reach, Statement, Understood, Upload, Via};
 
 /// The yes to one statement: whose credential carries it, in which database, under which settings, by which rule. Only
 /// [`decide`] makes one.
@@ -34,7 +34,19 @@ pub struct Permit {
     admission: Option<Arc<Shares>>,
     answers: Option<Arc<Keeping>>,
     session: Option<Box<Session>>,
+    kills: Option<Box<Kill>>,
     observed: Option<Refusal>,
+}
+
+/// A `KILL QUERY` that names one query by its id.
+#[derive(Debug)]
+pub struct Kill {
+    /// What the caller calls it.
+    pub query_id: String,
+    /// `SYNC` or `ASYNC`.
+    pub mode: Option<&'static str>,
+    /// Whether it is for the caller's own queries alone: the rule does not let its callers administer.
+    pub own_alone: bool,
 }
 
 impl Permit {
@@ -81,6 +93,11 @@ impl Permit {
     /// The session of ClickHouse that it runs in, where the caller asks for one and the rule gives one.
     pub fn session(&self) -> Option<&Session> {
         self.session.as_deref()
+    }
+
+    /// The query that it ends, where it names one by its id.
+    pub fn kills(&self) -> Option<&Kill> {
+        self.kills.as_deref()
     }
 
     /// The no that a rule under observation would have said.
@@ -163,6 +180,7 @@ fn permit(rule: &Rule, understood: &Understood) -> Result<Permit, Refusal> {
     let roles = if address.roles().is_empty() { &rule.roles } else { address.roles() };
     let under = Under { rule: &rule.digest, name: &rule.name, act_as: &rule.act_as, roles, settings: &settings };
     let session = rule.sessions.as_ref().map(|sessions| sessions.of(understood, &under)).transpose()?.flatten().map(Box::new);
+    let kills = kills(rule, understood.statement()).map(Box::new);
     Ok(Permit {
         rule: Arc::clone(&rule.name),
         act_as: Arc::clone(&rule.act_as),
@@ -172,7 +190,9 @@ fn permit(rule: &Rule, understood: &Understood) -> Result<Permit, Refusal> {
         settings,
         admission: rule.admission.clone(),
         answers: rule.answers.clone(),
-        session,
+        // What runs in a session has it to itself, and may be what is to be ended.
+        session: session.filter(|_| kills.is_none()),
+        kills,
         observed,
     })
 }
@@ -223,8 +243,20 @@ pub struct Denied {
     pub refusal: Refusal,
 }
 
+/// What a statement ends that is nothing but `KILL QUERY WHERE query_id = '...'`. Under a rule that does not let its callers administer
+/// that is one of their own, whoever has another of that name.
+fn kills(rule: &Rule, statement: &Statement) -> Option<Kill> {
+    let (query_id, mode) =
+        statement.reach().kills.clone().filter(|_| statement.kind() == "KillQueryQuery" && statement.reach().settings.is_empty())?;
+    Some(Kill { query_id, mode, own_alone: !rule.allow.iter().any(|entry| entry.effects.contains(&Effect::Administer)) })
+}
+
 fn judge(rule: &Rule, database: &str, understood: &Understood) -> Result<(), Refusal> {
     let statement = understood.statement();
+    if kills(rule, statement).is_some_and(|kill| kill.own_alone) {
+        all_settings(rule, understood)?;
+        return format(rule, understood);
+    }
     let (effect, reach) = (statement.effect(), statement.reach());
     let refuse = |reason, says: String| Err(Refusal::new(reason, says));
     if !rule.allow.iter().any(|entry| entry.effects.contains(&effect)) {

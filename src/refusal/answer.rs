@@ -19,9 +19,9 @@ const LONGEST_DESCRIPTION: usize = 300;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Shape {
     /// JSON is asked for by name; `*/*` does not.
-    json: bool,
+    pub json: bool,
     /// ClickHouse's compressed blocks are asked for.
-    blocks: bool,
+    pub blocks: bool,
 }
 
 impl Shape {

@@ -235,6 +235,7 @@ fn fold(touched: Vec<Touch<'_>>) -> (Reach, Vec<(Range<usize>, String)>) {
             Touch::Parameter(name, kind) => drop(reach.parameters.insert(name.into_owned(), kind.into_owned())),
             Touch::Format(name) => reach.format = Some(name.into_owned()),
             Touch::Computed(what) => drop(reach.computed.insert(what.into_owned())),
+            Touch::Kills(query_id, mode) => reach.kills = Some((query_id, mode)),
             Touch::Replaced(range, value) => replaced.push((range, value)),
         }
     }

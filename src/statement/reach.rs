@@ -129,4 +129,6 @@ pub struct Reach {
     pub format: Option<String>,
     /// What names an object by something other than a literal.
     pub computed: BTreeSet<String>,
+    /// The one query that a `KILL QUERY WHERE query_id = '...'` ends, and whether it waits for that (`SYNC`, `ASYNC`).
+    pub kills: Option<(String, Option<&'static str>)>,
 }

@@ -6,6 +6,7 @@ use http::StatusCode;
 use tokio::runtime::Handle;
 
 use super::node::Node;
+use super::running::Named;
 use super::{Upstream, unreachable};
 use crate::clock;
 use crate::record::{Draft, Outcome, RequestId};
@@ -14,7 +15,11 @@ use crate::statement::quoted;
 
 /// A statement that may be running. Dropped before it has ended, it is killed at its node, and that leaves a record of its own.
 #[derive(Default)]
-pub(super) struct Sent(Option<Box<Killing>>);
+pub(super) struct Sent {
+    killing: Option<Box<Killing>>,
+    /// Its caller may end it by a name meanwhile.
+    named: Option<Box<Named>>,
+}
 
 struct Killing {
     upstream: Arc<Upstream>,
@@ -32,18 +37,25 @@ impl Sent {
             let (upstream, user, node) = (Arc::clone(upstream), Arc::clone(user), Arc::clone(node));
             Box::new(Killing { upstream, user, node, id: *id, draft: draft.clone() })
         });
-        Self(killing)
+        Self { killing, named: None }
+    }
+
+    /// The same, under a name of its caller's.
+    pub(super) fn named(mut self, named: Option<Box<Named>>) -> Self {
+        self.named = named;
+        self
     }
 
     /// It runs no more, or never did, or is sent once more under the same id.
     pub(super) fn ended(&mut self) {
-        self.0 = None;
+        self.killing = None;
+        self.named = None;
     }
 }
 
 impl Drop for Sent {
     fn drop(&mut self) {
-        if let (Some(killing), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+        if let (Some(killing), Ok(runtime)) = (self.killing.take(), Handle::try_current()) {
             runtime.spawn(killing.kill());
         }
     }

@@ -36,6 +36,9 @@ const USUAL_TARGET: usize = 512;
 /// What an address needs to have encoded: all but RFC 3986's unreserved characters.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// The database that every user may name, on servers with `allow_databases` too.
+const EVERYBODYS: &str = "system";
+
 /// Longest address, in bytes: what the HTTP library takes, and a sixteenth of what ClickHouse does.
 const LONGEST_ADDRESS: usize = 60 * 1024;
 
@@ -146,6 +149,30 @@ pub(super) fn build(
     Ok(request)
 }
 
+/// The request that ends queries of the caller's: in its place, and maybe by another user.
+pub(super) fn killing(
+    permitted: &Permitted,
+    text: &str,
+    id: &RequestId,
+    user: &User,
+    node: &Node,
+    comment: Option<(&str, String)>,
+) -> Result<Outgoing, Refusal> {
+    let (permit, mut target) = (permitted.permit(), Target::new());
+    target.add("database", EVERYBODYS);
+    target.add("query_id", id.as_str());
+    if let Some(format) = permitted.understood().address().default_format() {
+        target.add("default_format", format);
+    }
+    for role in permit.roles().iter().filter(|_| user.config.name == **permit.act_as()) {
+        target.add("role", role);
+    }
+    if let Some((name, value)) = comment {
+        target.add(name, &value);
+    }
+    Ok(request(user, node, target.finish()?, TEXT, OutgoingBody::One(Bytes::copy_from_slice(text.as_bytes()))))
+}
+
 /// The coding that the answer may come in. One that is given again is asked for in none: errors in it would not be seen, and not every
 /// caller takes the same.
 pub(super) fn coding(permitted: &Permitted) -> Option<Coding> {
@@ -249,9 +276,8 @@ impl Written {
 
 /// A question of our own, as for the settings that the server has for this user.
 pub(super) fn question(user: &User, node: &Node, sql: String, role: Option<&str>) -> Result<Outgoing, Failure> {
-    // The one that every user may name, on servers with `allow_databases` too.
     let mut target = Target::new();
-    target.add("database", "system");
+    target.add("database", EVERYBODYS);
     if let Some(role) = role {
         target.add("role", role);
     }

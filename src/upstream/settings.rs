@@ -204,9 +204,7 @@ impl Known {
         if let Some(left) = left {
             self.take_time(&mut wanted.settings, left);
         }
-        if self.names_callers() {
-            wanted.settings.push((LOG_COMMENT, Cow::Owned(log_comment(permitted, id))));
-        }
+        wanted.settings.extend(self.comment(permitted, id).map(|(name, text)| (name, Cow::Owned(text))));
         if effect == Effect::Read && self.cancels {
             wanted.settings.push((CANCEL, Cow::Borrowed("1")));
         }
@@ -264,6 +262,11 @@ impl Known {
         let ours =
             CLOSING.iter().zip(self.closing).filter(|(closing, must_be_sent)| closing.with.goes_along(reads, inserts) && must_be_sent.is_none());
         of_rule.chain(ours.map(|(closing, _)| unset(closing.name, closing.value))).collect()
+    }
+
+    /// Which caller it was, where its query log can be told.
+    pub(super) fn comment(&self, permitted: &Permitted, id: &RequestId) -> Option<(&'static str, String)> {
+        self.names_callers().then(|| (LOG_COMMENT, log_comment(permitted, id)))
     }
 
     /// Whether its query log can be told which caller it was.

@@ -40,6 +40,7 @@ mod generated;
 mod grants;
 mod identity_attacks;
 mod keys;
+mod kill;
 mod listen;
 mod modern;
 mod oracle;

@@ -46,6 +46,8 @@ pub(super) enum Touch<'a> {
     Parameter(Cow<'a, str>, Cow<'a, str>),
     Format(Cow<'a, str>),
     Computed(Cow<'a, str>),
+    /// A query that is ended, by its id alone.
+    Kills(String, Option<&'static str>),
     /// These tokens are written as this name: the value of a parameter of the type `Identifier`.
     Replaced(Range<usize>, String),
 }
@@ -574,6 +576,12 @@ impl<'a> Cursor<'a> {
             Ok(text) => Ok(text),
             Err(_) => self.expected("a string that is UTF-8"),
         }
+    }
+
+    /// The text of the string so many places further on, where one stands there.
+    pub(super) fn string_text_at(&mut self, ahead: usize) -> Option<String> {
+        let token = self.peek(ahead);
+        String::from_utf8(lexer::string(self.text, token).ok()?.into_owned()).ok()
     }
 
     pub(super) fn at_string(&mut self) -> bool {

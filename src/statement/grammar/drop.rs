@@ -14,6 +14,9 @@ const NAMED: [(&str, &str, Effect); 5] = [
     ("HANDLER", "DropHandlerQuery", Effect::Administer),
 ];
 
+/// How many tokens `query_id = 'text'` has.
+const ONE_QUERY_ID: usize = 3;
+
 /// What is killed, and the table of `system` in which the server looks for it.
 const KILLED: [(&str, &str); 4] =
     [("QUERY", "processes"), ("MUTATION", "mutations"), ("PART_MOVE_TO_SHARD", "part_moves_between_shards"), ("TRANSACTION", "transactions")];
@@ -254,6 +257,12 @@ impl Cursor<'_> {
         self.bracketed(|cursor| cursor.identifier_or_string().map(drop))
     }
 
+    /// The text in `query_id = 'text'`, where that stands here; nothing is taken.
+    fn one_query_id(&mut self) -> Option<String> {
+        let is_compared = self.word_at(0) == "query_id" && self.kind_at(1) == Kind::Equals;
+        is_compared.then(|| self.string_text_at(2)).flatten()
+    }
+
     /// `KILL QUERY|MUTATION|... [ON CLUSTER c] WHERE x [SYNC|ASYNC|TEST]`
     pub(super) fn kill(&mut self) -> Parsed<Is> {
         self.keyword("KILL")?;
@@ -261,10 +270,17 @@ impl Cursor<'_> {
             return self.expected("QUERY, MUTATION, PART_MOVE_TO_SHARD or TRANSACTION");
         };
         self.reads(table, "KILL");
+        let everywhere = self.at_word("ON");
         self.perhaps_on_cluster()?;
         self.keyword("WHERE")?;
+        let query_id = if *table == "processes" && !everywhere { self.one_query_id() } else { None };
+        let begin = self.position();
         self.expression()?;
-        self.take_any(&["SYNC", "ASYNC", "TEST"]);
+        let is_all = self.position() == begin + ONE_QUERY_ID;
+        let mode = self.take_any(&["SYNC", "ASYNC", "TEST"]);
+        if let Some(query_id) = query_id.filter(|_| is_all && mode != Some("TEST")) {
+            self.touch(Touch::Kills(query_id, mode));
+        }
         Ok(Is { effect: Effect::Administer, node: "KillQueryQuery" })
     }
 

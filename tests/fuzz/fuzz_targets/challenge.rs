@@ -2,7 +2,7 @@
 #![no_main]
 
 use http::header::WWW_AUTHENTICATE;
-use keyhouse::refusal::{Realm, Reason, Refusal};
+use keyhouse::refusal::{Realm, Reason, Refusal, Shape};
 use libfuzzer_sys::{Corpus, fuzz_target};
 
 /// Longest value, in bytes.
@@ -16,7 +16,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let (says, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let realm = Realm { name: name.to_owned(), metadata: parts.next().map(str::to_owned) };
     let reason = Reason::ALL[usize::from(*number) % Reason::ALL.len()];
-    let answer = Refusal::new(reason, says).answer(number % 2 == 0, &realm, "0af");
+    let answer = Refusal::new(reason, says).answer(Shape { json: number % 2 == 0, blocks: false }, &realm, "0af");
     let Some(challenge) = answer.headers().get(WWW_AUTHENTICATE) else {
         assert_ne!(reason.status(), 401, "a 401 without a challenge");
         return Corpus::Keep;
