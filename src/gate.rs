@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use http::header::HeaderName;
-use http::{HeaderValue, Method, Response};
+use http::{HeaderMap, HeaderValue, Method, Response};
 use http_body_util::{BodyExt, Full};
 use tokio::task::JoinSet;
 
@@ -14,7 +14,7 @@ use crate::answers::{Answers, Body, Found, Given, Joining, Lead};
 use crate::clock;
 use crate::config::{Limits, Secret, StatementForm};
 use crate::identity::{Caller, Identities, Resource};
-use crate::listen::{Arrived, Asked, Handler};
+use crate::listen::{Arrived, Asked, Cors, Handler};
 use crate::policy::{self, Asking, Permit, Permitted, Rules};
 use crate::record::{Audit, Draft, Entry, Metrics, Outcome, Recorded, Recording, RequestId};
 use crate::refusal::{Reason, Refusal, Shape};
@@ -55,6 +55,8 @@ pub struct Snapshot {
     pub statement_form: StatementForm,
     /// What OAuth clients are told.
     pub resource: Resource,
+    /// Which web pages may ask.
+    pub cors: Cors,
     /// What the admin address asks for before it reloads.
     pub admin_token: Option<Secret>,
     /// What keeps the keys fresh and asks ClickHouse for its settings; it ends with the snapshot.
@@ -76,6 +78,7 @@ async fn pass(
     match arrived.check()? {
         Asked::Ping => return snapshot.upstream.pong().map(|pong| (pong.into(), None)),
         Asked::Metadata => return metadata(&snapshot.resource, arrived.head().uri.path()).map(|document| (document.into(), None)),
+        Asked::Preflight => return preflight(&snapshot.cors, &arrived.head().headers).map(|answer| (answer.into(), None)),
         Asked::Statement => not_too_many(gate.metrics.requests_running.get(), &snapshot.limits)?,
     }
     let mut identified = snapshot.identities.identify(arrived, now).await?;
@@ -156,6 +159,16 @@ fn not_too_many(running: i64, limits: &Limits) -> Result<(), Refusal> {
     Err(Refusal::new(Reason::Overloaded, says).retry_after(Duration::from_secs(1)))
 }
 
+fn preflight(cors: &Cors, headers: &HeaderMap) -> Result<Answer, Refusal> {
+    if cors.allowed(headers).is_none() {
+        let says = "Web pages of this origin are not let in (cors.allowed_origins).";
+        return Err(Refusal::new(Reason::OriginNotAllowed, says));
+    }
+    let mut answer = Answer::nothing();
+    cors.tell_before(answer.response.headers_mut());
+    Ok(answer)
+}
+
 fn metadata(resource: &Resource, path: &str) -> Result<Answer, Refusal> {
     let missing = || Refusal::new(Reason::UnknownPath, "There is no metadata here: it stands where the config's `public_url` says, if there is one.");
     resource.document(path).map(Answer::json).ok_or_else(missing)
@@ -226,6 +239,7 @@ impl Handler for Gate {
         let mut entry = Entry::open(now, clock::tick(), arrived.peer(), &head.method, head.version);
         entry.address = Some(arrived.from()).filter(|from| *from != arrived.peer().ip().to_canonical());
         let snapshot = self.current.load_full();
+        let page = snapshot.cors.allowed(&head.headers);
         entry.generation = snapshot.generation;
         let mut recording = Recording::new(entry, Arc::clone(&self.audit), Arc::clone(&self.metrics));
         let entry = recording.entry();
@@ -257,6 +271,9 @@ impl Handler for Gate {
             && let Ok(names) = HeaderValue::from_str(&entry.ignored.join(", "))
         {
             response.headers_mut().insert(IGNORED, names);
+        }
+        if let Some(origin) = page {
+            Cors::tell(origin, response.headers_mut());
         }
         if let Some(reason) = entry.observed {
             response.headers_mut().insert(OBSERVED, HeaderValue::from_static(reason));

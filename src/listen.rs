@@ -2,6 +2,7 @@
 
 mod body;
 mod connection;
+mod cors;
 mod drain;
 #[cfg(keyhouse_fuzz)]
 pub mod fuzzing;
@@ -21,6 +22,7 @@ use pace::Pace;
 
 pub use body::Arriving;
 pub use connection::{Front, Handler, Spoken};
+pub use cors::Cors;
 pub use drain::Drain;
 pub use tls::acceptor;
 
@@ -52,6 +54,8 @@ pub enum Asked {
     Ping,
     /// Who issues tokens for this server.
     Metadata,
+    /// Whether a web page may ask.
+    Preflight,
 }
 
 impl Arrived {
@@ -93,6 +97,8 @@ impl Arrived {
             ));
         }
         match (self.head.uri.path(), &self.head.method) {
+            ("/" | "/ping", &Method::OPTIONS) if cors::is_preflight(&self.head.headers) => Ok(Asked::Preflight),
+            (path, &Method::OPTIONS) if path.starts_with(METADATA_PATH) && cors::is_preflight(&self.head.headers) => Ok(Asked::Preflight),
             ("/", _) => Ok(Asked::Statement),
             ("/ping", &Method::GET | &Method::HEAD) => Ok(Asked::Ping),
             ("/ping", _) => Err(Refusal::new(Reason::MethodNotAllowed, "A ping is a GET.")),

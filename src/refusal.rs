@@ -77,6 +77,7 @@ reasons! {
     MalformedForwarded "malformed-forwarded" BAD_REQUEST BAD_ARGUMENTS "The `X-Forwarded-For` of a trusted proxy is no list of addresses.";
     UnknownPath "unknown-path" NOT_FOUND BAD_ARGUMENTS "Only the path `/` carries statements, and without `public_url` there is nothing below `/.well-known/`.";
     MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED NOT_IMPLEMENTED "Only POST, GET and HEAD carry statements, the last two without a body.";
+    OriginNotAllowed "origin-not-allowed" FORBIDDEN ACCESS_DENIED "A browser asks whether a web page may ask that is none of `cors.allowed_origins`.";
     RecordUnavailable "record-unavailable" SERVICE_UNAVAILABLE NO_RESOURCES "The record cannot be written and the config says `on_failure: refuse`.";
     Overloaded "overloaded" SERVICE_UNAVAILABLE NO_RESOURCES "More requests run at once than `limits.requests`.";
     NoCredentials "no_credentials" UNAUTHORIZED AUTHENTICATION_FAILED "The request brings no token.";

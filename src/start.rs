@@ -19,7 +19,7 @@ use crate::clock;
 use crate::config::{self, Config, Listener, Problem, Problems};
 use crate::gate::{Current, Gate, Snapshot};
 use crate::identity::{Identities, Issuer, Resource};
-use crate::listen::{self, Drain, Front, Spoken};
+use crate::listen::{self, Cors, Drain, Front, Spoken};
 use crate::policy::{self, Names, Rules};
 use crate::record::{Audit, Metrics};
 use crate::reload::Reloader;
@@ -155,6 +155,7 @@ impl Prepared {
             limits: config.limits.clone(),
             statement_form: config.statement_form,
             resource: Resource::new(&config),
+            cors: Cors::new(&config),
             admin_token: config.admin_token.clone(),
             tasks,
         };

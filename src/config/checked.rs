@@ -22,6 +22,15 @@ use super::written;
 pub use super::written::{AudienceClaim, OnFailure, Preset, Scalar, Split, StatementForm, TokenType};
 use crate::digest;
 
+/// Web pages that may ask.
+#[derive(Debug, Clone)]
+pub struct Cors {
+    /// Where they come from; `*` for any.
+    pub allowed_origins: Vec<String>,
+    /// How long a browser may remember that.
+    pub max_age: Duration,
+}
+
 /// The whole config. Made by [`check`]; only run it when `check` found no problem.
 #[derive(Debug)]
 pub struct Config {
@@ -45,6 +54,8 @@ pub struct Config {
     pub tokens_in_addresses: bool,
     /// Who is believed about where a request comes from.
     pub trusted_proxies: Vec<IpNet>,
+    /// Web pages that may ask.
+    pub cors: Cors,
     /// Every name under `identity_providers`, also of those with a mistake, and that of service accounts: policies refer to them.
     pub provider_names: BTreeSet<String>,
     /// Clusters by name.
@@ -384,6 +395,7 @@ pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> 
     checks.commands(&written);
     let trusted_proxies = network::networks("trusted_proxies", &written.trusted_proxies, checks.problems);
     let listeners = checks.listeners(&written.listen, &trusted_proxies);
+    let cors = checks.cors(&written.cors);
     let admin = checks.address("admin.address", &written.admin.address);
     let admin_token = written.admin.token.as_ref().and_then(|token| checks.secret(ADMIN_TOKEN, token));
     let secret_files = secrets(&written).filter_map(|(_, secret)| secret.file()).map(|file| base.join(file)).collect();
@@ -416,6 +428,7 @@ pub fn check(written: written::Config, base: &Path, problems: &mut Problems) -> 
         service_accounts,
         tokens_in_addresses: written.allow_tokens_in_addresses_that_logs_keep,
         trusted_proxies,
+        cors,
         provider_names: written.identity_providers.into_keys().chain([SERVICE_ACCOUNT.to_owned()]).collect(),
         clusters,
         users,
@@ -520,6 +533,25 @@ impl Checks<'_> {
             self.problems.add(key, format!("`{text}` is not an address and port; write one as 0.0.0.0:8443"));
         }
         address.ok()
+    }
+
+    fn cors(&mut self, written: &written::Cors) -> Cors {
+        let is_origin = |text: &str| {
+            let uri: Option<Uri> = text.parse().ok();
+            let scheme = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https"));
+            // Browsers write them so: nothing behind the host and port, all in small letters.
+            uri.is_some_and(|uri| {
+                scheme(&uri) && uri.authority().is_some_and(|authority| text.ends_with(authority.as_str()) && !authority.as_str().contains('@'))
+            }) && !text.contains(|c: char| c.is_ascii_uppercase())
+        };
+        for origin in written.allowed_origins.iter().filter(|origin| *origin != "*" && !is_origin(origin)) {
+            let says = format!(
+                "`{}` is no origin; write one as https://app.example.com, with the port where there is one and nothing behind it",
+                origin.escape_debug()
+            );
+            self.problems.add("cors.allowed_origins", says);
+        }
+        Cors { max_age: self.duration("cors.max_age", &written.max_age), allowed_origins: written.allowed_origins.clone() }
     }
 
     fn public_url(&mut self, url: &str) {

@@ -32,6 +32,9 @@ pub struct Config {
     /// where a listener speaks it. Nobody else is.
     #[serde(default)]
     pub trusted_proxies: Vec<String>,
+    /// Which web pages may ask from a browser; left out: none.
+    #[serde(default)]
+    pub cors: Cors,
     /// Where statements go, and as whom.
     pub clickhouse: ClickHouse,
     /// The folder of the policy files (`*.yaml`, read in the order of their names).
@@ -51,6 +54,22 @@ pub struct Config {
     /// How many statements run at once and begin in a minute, all rules and users together.
     #[serde(default)]
     pub admission: Admission,
+}
+
+/// Web pages that may ask.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Cors {
+    /// Where they come from, as `https://app.example.com`; `*` for any.
+    pub allowed_origins: Vec<String>,
+    /// How long a browser may remember that.
+    pub max_age: String,
+}
+
+impl Default for Cors {
+    fn default() -> Self {
+        Self { allowed_origins: Vec::new(), max_age: "10m".to_owned() }
+    }
 }
 
 fn yes() -> bool {

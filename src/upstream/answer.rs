@@ -123,6 +123,13 @@ impl Answer {
         Self::own(Bytes::from_static(b"Ok.\n"), "text/html; charset=UTF-8")
     }
 
+    /// That there is nothing to say (204).
+    pub fn nothing() -> Self {
+        let mut response = Response::new(AnswerBody::Whole(Full::default()));
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        Self { response, node: None, query_id: None, ignored: Vec::new(), summary: None }
+    }
+
     /// A document of ours.
     pub fn json(document: Bytes) -> Self {
         Self::own(document, "application/json")

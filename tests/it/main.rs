@@ -27,6 +27,7 @@ mod chproxy;
 mod clients;
 mod codings;
 mod corpus;
+mod cors;
 mod credentials;
 mod deadlines;
 #[cfg(feature = "demo")]
