@@ -32,7 +32,7 @@ const KINDS: [&str; 2] = ["Set", "CreateQuery"];
 /// What a rule gives, as it is written.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct WrittenSessions {
-    /// Most sessions that one caller has at once.
+    /// Most sessions that one caller has at once; clickhouse-connect begins one for each client that is made.
     #[serde(default = "per_caller")]
     pub per_caller: u32,
     /// How long ClickHouse keeps one between two statements, at most (`session_timeout`), as `10m`; no more than an hour.
@@ -41,7 +41,7 @@ pub struct WrittenSessions {
 }
 
 fn per_caller() -> u32 {
-    10
+    100
 }
 
 fn timeout() -> String {

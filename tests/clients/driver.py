@@ -101,7 +101,8 @@ class House:
         return started
 
     def keyhouse(self):
-        built = [os.environ.get("KEYHOUSE_BIN"), ROOT / "target/release/keyhouse", ROOT / "target/debug/keyhouse"]
+        named = os.environ.get("KEYHOUSE_BIN")
+        built = [named and os.path.abspath(named), ROOT / "target/release/keyhouse", ROOT / "target/debug/keyhouse"]
         binary = next((path for path in built if path and os.access(path, os.X_OK)), None)
         if binary is None:
             sys.exit("there is no Keyhouse to try: cargo build --release, or say KEYHOUSE_BIN=FILE")

@@ -1,0 +1,224 @@
+"""clickhouse-connect, as its documentation shows it."""
+import decimal
+import hashlib
+import json
+import os
+import re
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+
+import clickhouse_connect
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.external import ExternalData
+
+ENV = os.environ
+DIRECT, PREFIX = ENV["CLIENT_WAY"] == "direct", ENV["CLIENT_TABLE_PREFIX"]
+
+
+class NotRun(Exception):
+    pass
+
+
+def make(token=None, **more):
+    if DIRECT:
+        who = {"username": ENV["CLIENT_USER"], "password": ENV["CLIENT_PASSWORD"]}
+    elif "token_provider" in more:
+        who = {}
+    else:
+        who = {"access_token": token or ENV["CLIENT_TOKEN"]}
+    return clickhouse_connect.get_client(host=ENV["CLIENT_HOST"], port=int(ENV["CLIENT_PORT"]), secure=True, ca_cert=ENV["CLIENT_CA"], **who, **more)
+
+
+def steady(text):
+    """What differs from run to run by itself: ids, addresses, times."""
+    text = re.sub(r"\b[0-9a-f]{32}\b", "<id>", text).replace(PREFIX, "<prefix>")
+    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z, \d+s ago", "<time>", text)
+    return re.sub(r"(localhost|127\.0\.0\.1):\d+", "<host>", text)
+
+
+def rows(answer):
+    return [[str(value) for value in row] for row in answer.result_rows]
+
+
+def gate_alone():
+    if DIRECT:
+        raise NotRun("gate only")
+
+
+TYPES = """SELECT toUInt8(255) AS u8, toUInt64('18446744073709551615') AS u64, toUInt256(7) AS u256, toInt64('-9223372036854775808') AS i64, 0.1 AS f,
+    toDecimal128('12345678901234567890.0123456789', 10) AS d, 'Grüße \\t\\n "\\'' AS s, toFixedString('abc', 4) AS fs, toDate('2026-02-28') AS day,
+    toDateTime64('2026-02-28 12:34:56.789012', 6, 'UTC') AS at, toUUID('61f0c404-5cb3-11e7-907b-a6006ad3dba0') AS u,
+    CAST('b', 'Enum8(\\'a\\' = 1, \\'b\\' = 2)') AS e, toIPv4('192.0.2.1') AS ip4, toIPv6('2001:db8::1') AS ip6, [1, 2, 3] AS a, tuple(1, 'x') AS t,
+    map('k', 1) AS m, CAST(NULL, 'Nullable(Int32)') AS n, toLowCardinality('low') AS lc, true AS b"""
+
+
+def types(client):
+    answer = client.query(TYPES)
+    return {"names": answer.column_names, "types": [kind.name for kind in answer.column_types], "values": rows(answer)[0]}
+
+
+def formats(client):
+    sql = "SELECT id, region, amount, placed FROM sales.orders ORDER BY id LIMIT 3"
+    text = {name: client.raw_query(sql, fmt=name).decode() for name in ("TabSeparated", "CSVWithNames", "JSONEachRow", "JSONCompactEachRow")}
+    return text | {name: hashlib.sha256(client.raw_query(sql, fmt=name)).hexdigest()[:16] for name in ("Parquet", "Arrow", "Native")}
+
+
+def summed(client, sql):
+    count, digest = 0, hashlib.sha256()
+    with client.query_row_block_stream(sql) as stream:
+        for block in stream:
+            count += len(block)
+            digest.update(repr(block).encode())
+    return count, digest.hexdigest()[:16]
+
+
+def streamed(client, sql):
+    """As bytes, for blocks are cut by what arrives together."""
+    digest = hashlib.sha256()
+    with client.raw_stream(sql, fmt="TabSeparated") as stream:
+        while piece := stream.read(65536):
+            digest.update(piece)
+    return digest.hexdigest()[:16]
+
+
+def compressed(_):
+    sql, found = "SELECT number, toString(number) FROM numbers(200000)", {}
+    for coding in (False, "lz4", "zstd", "gzip", "deflate"):
+        client = make(compress=coding)
+        found[str(coding)] = sum(len(row[1]) + row[0] for row in client.query(sql).result_rows)
+    return found
+
+
+def headers(client):
+    name = str(uuid.uuid4())
+    answer = client.query("SELECT count() FROM sales.orders", settings={"query_id": name})
+    return {"query_id": answer.query_id == name, "summary": sorted(answer.summary)[:3], "timezone": client.server_tz.key if hasattr(client.server_tz, "key") else str(client.server_tz)}
+
+
+def parameters(client):
+    special = "quotes ' \" backslash \\ tab \t newline \n unicode ü"
+    sql = "SELECT {n:UInt64}, {s:String}, length({long:String}), {a:Array(String)}, {d:DateTime('UTC')}"
+    given = {"n": 18446744073709551615, "s": special, "long": "x" * 10000, "a": ["a", "b'"], "d": datetime(2026, 2, 28, 12, tzinfo=timezone.utc)}
+    return [rows(client.query(sql, parameters=given)), rows(client.query("SELECT {s:String}", parameters={"s": special}))]
+
+
+def insert_rows(client):
+    at = datetime(2026, 2, 28, 12, tzinfo=timezone.utc)
+    data = [[n, f"name {n} 'ü'\t\\", decimal.Decimal(n) * decimal.Decimal("1.25"), at, ["a", str(n)]] for n in range(100)]
+    summary = client.insert(f"{PREFIX}rows", data, column_names=["id", "name", "amount", "at", "tags"])
+    return [summary.written_rows, rows(client.query(f"SELECT count(), sum(id), sum(amount) FROM {PREFIX}rows")), rows(client.query(f"SELECT * FROM {PREFIX}rows WHERE id = 42"))]
+
+
+def insert_stream(client):
+    def lines():
+        for n in range(100000):
+            yield f"{n}\tname {n}\n".encode()
+
+    client.raw_insert(f"{PREFIX}stream", ["id", "name"], insert_block=lines(), fmt="TSV")
+    return rows(client.query(f"SELECT count(), sum(id), max(name) FROM {PREFIX}stream"))
+
+
+def insert_compressed(_):
+    for first, coding in zip(range(200000, 500000, 100000), ("lz4", "zstd", "gzip")):
+        make(compress=coding).insert(f"{PREFIX}stream", [[n, f"name {n}"] for n in range(first, first + 10000)], column_names=["id", "name"])
+    return rows(make().query(f"SELECT count(), sum(id) FROM {PREFIX}stream WHERE id >= 200000"))
+
+
+def external(client):
+    mine = ExternalData(file_name="numbers_of_mine", data=b"1\n2\n39\n", fmt="TSV", structure="x UInt32")
+    return rows(client.query("SELECT sum(x) FROM numbers_of_mine", external_data=mine))
+
+
+def refused(client, sql):
+    gate_alone()
+    return client.command(sql)
+
+
+def expired(_):
+    gate_alone()
+    return rows(make(ENV["CLIENT_EXPIRED_TOKEN"]).query("SELECT 1"))
+
+
+def refreshed(_):
+    gate_alone()
+    tokens = [ENV["CLIENT_EXPIRED_TOKEN"], ENV["CLIENT_TOKEN"]]
+    client = make(token_provider=lambda: tokens.pop(0) if len(tokens) > 1 else tokens[0])
+    return rows(client.query("SELECT 1"))
+
+
+def cancel(_):
+    """This client ends a statement by its id, from another connection."""
+    name, began, seen = str(uuid.uuid4()), time.monotonic(), []
+    running = make(autogenerate_session_id=False)
+
+    def run():
+        try:
+            running.query("SELECT sum(sleepEachRow(0.1)) FROM numbers(100000)",
+                          settings={"query_id": name, "max_block_size": 1, "function_sleep_max_microseconds_per_block": 0})
+        except ClickHouseError as error:
+            seen.append(re.search(r"Code: (\d+)", str(error))[1])
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    time.sleep(0.5)
+    make(autogenerate_session_id=False).command(f"KILL QUERY WHERE query_id = '{name}' SYNC")
+    thread.join(30)
+    return [seen, time.monotonic() - began < 10]
+
+
+def session(_):
+    client = make(session_id=str(uuid.uuid4()))
+    client.command("CREATE TEMPORARY TABLE mine (x UInt8)")
+    client.command("INSERT INTO mine VALUES (1), (2)")
+    client.command("SET max_threads = 3")
+    return [rows(client.query("SELECT sum(x) FROM mine")), rows(client.query("SELECT getSetting('max_threads')"))]
+
+
+def concurrency(_):
+    client = make(autogenerate_session_id=False)
+    with ThreadPoolExecutor(20) as threads:
+        return sorted(threads.map(lambda n: client.query(f"SELECT {n}, sleep(0.1)").result_rows[0][0], range(20)))
+
+
+CASES = {
+    "connect": lambda client: client.server_version,
+    "read.types": types,
+    "read.table": lambda client: rows(client.query("SELECT id, region, toString(amount) FROM sales.orders ORDER BY id LIMIT 20")),
+    "read.formats": formats,
+    "read.large": lambda client: [summed(client, "SELECT number FROM numbers(2000000)")[0], streamed(client, "SELECT number, toString(number) FROM numbers(2000000)")],
+    "read.compressed": compressed,
+    "read.empty": lambda client: rows(client.query("SELECT id FROM sales.orders WHERE id < 0")),
+    "headers": headers,
+    "parameters": parameters,
+    "settings": lambda client: rows(client.query("SELECT getSetting('max_block_size')", settings={"max_block_size": 1000})),
+    "insert.rows": insert_rows,
+    "insert.stream": insert_stream,
+    "insert.compressed": insert_compressed,
+    "external": external,
+    "error.table": lambda client: rows(client.query("SELECT * FROM sales.nothing")),
+    "error.syntax": lambda client: client.command("SELEC 1"),
+    "error.mid_stream": lambda client: summed(client, "SELECT number, throwIf(number = 3000000, 'stop here') FROM numbers(4000000)"),
+    "refusal.table": lambda client: refused(client, "SELECT name, amount FROM hr.salaries"),
+    "refusal.effect": lambda client: refused(client, "DROP TABLE sales.orders"),
+    "token.expired": expired,
+    "token.refresh": refreshed,
+    "cancel": cancel,
+    "session": session,
+    "concurrency": concurrency,
+}
+
+usual = make()
+for case, run in CASES.items():
+    try:
+        told = {"value": run(usual)}
+    except NotRun as why:
+        told = {"not_run": str(why)}
+    except ClickHouseError as error:
+        says = steady(str(error))
+        # Behind it stands the tag of this answer.
+        code = re.search(r"[Cc]ode:? (\d+)", says)
+        told = {"error": {"code": int(code[1]) if code else None, "says": says.split("(version")[0]}}
+    print(json.dumps({"case": case, **told}), flush=True)
