@@ -92,7 +92,8 @@ class House:
         _, self.http, https = clickhouse.stdout.readline().split()
         self.environment = {"direct": self.of_way(https, CLIENT_USER="direct", CLIENT_PASSWORD="direct-pw")}
         if gate:
-            tokens_of_it = {"CLIENT_TOKEN": alice, "CLIENT_EXPIRED_TOKEN": expired, "CLIENT_OTHER_TOKEN": bob}
+            # For clients that have to name somebody: the caller's own name, as the token has it.
+            tokens_of_it = {"CLIENT_USER": "alice", "CLIENT_TOKEN": alice, "CLIENT_EXPIRED_TOKEN": expired, "CLIENT_OTHER_TOKEN": bob}
             self.environment["gate"] = self.of_way(self.keyhouse(), **tokens_of_it)
 
     def start(self, command, **more):

@@ -1,25 +1,21 @@
 """clickhouse-connect, as its documentation shows it."""
 import decimal
 import hashlib
-import json
-import os
 import re
+import sys
 import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
+from pathlib import Path
 
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.external import ExternalData
 
-ENV = os.environ
-DIRECT, PREFIX = ENV["CLIENT_WAY"] == "direct", ENV["CLIENT_TABLE_PREFIX"]
-
-
-class NotRun(Exception):
-    pass
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
+from cases import DIRECT, ENV, PREFIX, gate_alone, run  # noqa: E402
 
 
 def make(token=None, **more):
@@ -32,20 +28,8 @@ def make(token=None, **more):
     return clickhouse_connect.get_client(host=ENV["CLIENT_HOST"], port=int(ENV["CLIENT_PORT"]), secure=True, ca_cert=ENV["CLIENT_CA"], **who, **more)
 
 
-def steady(text):
-    """What differs from run to run by itself: ids, addresses, times."""
-    text = re.sub(r"\b[0-9a-f]{32}\b", "<id>", text).replace(PREFIX, "<prefix>")
-    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z, \d+s ago", "<time>", text)
-    return re.sub(r"(localhost|127\.0\.0\.1):\d+", "<host>", text)
-
-
 def rows(answer):
     return [[str(value) for value in row] for row in answer.result_rows]
-
-
-def gate_alone():
-    if DIRECT:
-        raise NotRun("gate only")
 
 
 TYPES = """SELECT toUInt8(255) AS u8, toUInt64('18446744073709551615') AS u64, toUInt256(7) AS u256, toInt64('-9223372036854775808') AS i64, 0.1 AS f,
@@ -154,14 +138,14 @@ def cancel(_):
     name, began, seen = str(uuid.uuid4()), time.monotonic(), []
     running = make(autogenerate_session_id=False)
 
-    def run():
+    def ask():
         try:
             running.query("SELECT sum(sleepEachRow(0.1)) FROM numbers(100000)",
                           settings={"query_id": name, "max_block_size": 1, "function_sleep_max_microseconds_per_block": 0})
         except ClickHouseError as error:
             seen.append(re.search(r"Code: (\d+)", str(error))[1])
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=ask)
     thread.start()
     time.sleep(0.5)
     make(autogenerate_session_id=False).command(f"KILL QUERY WHERE query_id = '{name}' SYNC")
@@ -210,15 +194,4 @@ CASES = {
     "concurrency": concurrency,
 }
 
-usual = make()
-for case, run in CASES.items():
-    try:
-        told = {"value": run(usual)}
-    except NotRun as why:
-        told = {"not_run": str(why)}
-    except ClickHouseError as error:
-        says = steady(str(error))
-        # Behind it stands the tag of this answer.
-        code = re.search(r"[Cc]ode:? (\d+)", says)
-        told = {"error": {"code": int(code[1]) if code else None, "says": says.split("(version")[0]}}
-    print(json.dumps({"case": case, **told}), flush=True)
+run(CASES, make(), ClickHouseError)

@@ -1,0 +1,53 @@
+"""What the programs in Python do alike: who they are, what does not count as a difference, and a line for each case."""
+import json
+import os
+import re
+
+ENV = os.environ
+DIRECT, PREFIX = ENV["CLIENT_WAY"] == "direct", ENV["CLIENT_TABLE_PREFIX"]
+
+
+class NotRun(Exception):
+    """This client has no such thing."""
+
+
+def gate_alone():
+    if DIRECT:
+        raise NotRun("gate only")
+
+
+def lacks(why):
+    def case(*_):
+        raise NotRun(why)
+
+    return case
+
+
+def steady(text):
+    """Without what differs from run to run by itself: ids, addresses, times."""
+    text = re.sub(r"\b[0-9a-f]{32}\b", "<id>", text).replace(PREFIX, "<prefix>")
+    text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<id>", text)
+    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z, \d+s ago", "<time>", text)
+    return re.sub(r"(localhost|127\.0\.0\.1):\d+", "<host>", text)
+
+
+def shown(error):
+    """An error as its user sees it. Behind the version stands the tag of this answer."""
+    says = steady(str(error))
+    code = re.search(r"[Cc]ode:? (\d+)", says)
+    return {"error": {"code": int(code[1]) if code else None, "says": says.split("(version")[0]}}
+
+
+def tell(case, told):
+    print(json.dumps({"case": case, **told}), flush=True)
+
+
+def run(cases, client, errors):
+    for case, does in cases.items():
+        try:
+            told = {"value": does(client)}
+        except NotRun as why:
+            told = {"not_run": str(why)}
+        except errors as error:
+            told = shown(error)
+        tell(case, told)
