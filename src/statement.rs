@@ -277,7 +277,9 @@ pub async fn understand(identified: Identified, limits: &Limits, reader: Reader<
     if !uploads.is_empty() && statement.data().is_some() {
         return Err(Refusal::new(Reason::NotUnderstood, "An INSERT with data takes no tables along; send them with INSERT ... SELECT."));
     }
-    if let Some((says, own)) = address.format_in_header().zip(statement.reach().format.as_deref()).filter(|(says, own)| says != own) {
+    // That of an INSERT is its data's, which the header does not change; drivers send it with every statement.
+    let answers = statement.effect() != Effect::Insert;
+    if let Some((says, own)) = address.format_in_header().zip(statement.reach().format.as_deref()).filter(|(says, own)| answers && says != own) {
         let says = format!("The statement says FORMAT {} and X-ClickHouse-Format says {says}; say it once.", own.escape_debug());
         return Err(Refusal::new(Reason::MalformedParameter, says));
     }

@@ -424,7 +424,7 @@ async fn clickhouse_hears_what_we_wrote_and_nothing_else() {
     let recorder = Recorder::start(Script::ok("1\n")).await;
     recorder.knows_settings(rows);
     let scene = Scene::unready(recorder, |plan| plan).await;
-    let extra = "Host: localhost\r\nX-Forwarded-For: 1.2.3.4\r\nCookie: a=b\r\nUser-Agent: curl\r\nAccept-Encoding: gzip\r\nX-Odd: y";
+    let extra = "Host: localhost\r\nX-Forwarded-For: 1.2.3.4\r\nCookie: a=b\r\nUser-Agent: curl\r\nAccept-Encoding: x, GZIP;q=0.5\r\nX-Odd: y";
     let request = post("/?database=sales&default_format=JSON", &scene.alice, "  select\n1 -- two").replace("Host: localhost", extra);
     let answer = send(&scene.house, request).await;
     let record = scene.record_of(&answer).await;
@@ -451,6 +451,7 @@ async fn clickhouse_hears_what_we_wrote_and_nothing_else() {
         ("x-clickhouse-key", ANALYST.password),
         ("content-type", "text/plain; charset=utf-8"),
         ("user-agent", concat!("keyhouse/", env!("CARGO_PKG_VERSION"))),
+        ("accept-encoding", "gzip"),
         ("content-length", &length),
     ];
     assert_eq!(headers.iter().map(|(name, value)| (name.as_str(), *value)).collect::<Vec<_>>(), expected);

@@ -274,6 +274,12 @@ async fn what_drivers_say_in_headers_and_by_revision_is_passed_on_where_the_serv
     let said = |name: &str| heard.parameter(name);
     assert_eq!((said("client_protocol_version").as_deref(), said("default_format").as_deref()), (Some("54460"), Some("JSON")));
     assert_eq!((said("compress"), said("readonly").as_deref()), (None, Some("2")), "what is sent of readonly is our own");
+    // Drivers say the format of answers with an INSERT too, whose data has another.
+    let engineer = issuer.token().groups(&["engineers"]).make();
+    let insert = post("/", &engineer, "INSERT INTO t FORMAT CSV\n1\n").replacen("\r\n", "\r\nX-ClickHouse-Format: RowBinaryWithNamesAndTypes\r\n", 1);
+    let answer = send(&house, insert).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(recorder.requests().pop().unwrap().text().ends_with("FORMAT CSV\n1\n"));
     // An id that no header could hold names nothing.
     let answer = send(&house, post("/?query_id=a%0ab", &token, "SELECT 1")).await;
     assert_eq!((answer.status, answer.header("x-keyhouse-ignored")), (200, Some("query_id")));

@@ -466,6 +466,7 @@ impl<'a> Cursor<'a> {
                     | Kind::ClosingRoundBracket
                     | Kind::OpeningSquareBracket
                     | Kind::ClosingSquareBracket => {}
+                    Kind::BareWord if ["true", "false", "null"].iter().any(|word| cursor.word_at(0).eq_ignore_ascii_case(word)) => {}
                     _ => literals = false,
                 }
                 cursor.advance();
