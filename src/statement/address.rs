@@ -40,8 +40,10 @@ const RESERVED: [&str; 11] = [
 ];
 
 /// Parameters that drivers send by themselves and that a single statement does without, as progress in headers, which would come with
-/// the answer's beginning and not before it. The answer names them in `X-Keyhouse-Ignored`.
-const IGNORED: [&str; 5] = [
+/// the answer's beginning and not before it, and pages that may ask, which the config's `cors` says. The answer names them in
+/// `X-Keyhouse-Ignored`.
+const IGNORED: [&str; 6] = [
+    "add_http_cors_header",
     "wait_end_of_query",
     "send_progress_in_http_headers",
     "http_headers_progress_interval_ms",
@@ -406,7 +408,8 @@ fn decode(text: &str) -> Result<String, Refusal> {
     let spaced = text.replace('+', " ");
     match percent_decode_str(&spaced).decode_utf8() {
         Ok(text) if !text.contains('\0') => Ok(text.into_owned()),
-        _ => Err(malformed("The address does not decode to UTF-8 text.".to_owned())),
+        Ok(_) => Err(malformed("The address holds a NUL (%00), which is not passed on.".to_owned())),
+        Err(_) => Err(malformed("The address does not decode to UTF-8 text.".to_owned())),
     }
 }
 

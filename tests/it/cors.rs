@@ -57,6 +57,11 @@ async fn other_pages_hear_nothing() {
         let answer = asks(&scene, &scene.alice, origin).await;
         assert_eq!((answer.status, answer.header(ALLOWED)), (200, None), "{origin}");
     }
+    // Nor by what ClickHouse would be asked to say.
+    let request = post("/?add_http_cors_header=1", &scene.alice, "SELECT 1").replacen("\r\n", "\r\nOrigin: https://evil.example\r\n", 1);
+    let answer = send(&scene.house, request).await;
+    assert_eq!((answer.header(ALLOWED), answer.header("x-keyhouse-ignored")), (None, Some("add_http_cors_header")));
+    assert_eq!(scene.recorder.requests().pop().unwrap().parameter("add_http_cors_header"), None);
     let twice = asks(&scene, &scene.alice, &format!("{PAGE}\r\nOrigin: https://evil.example")).await;
     assert_eq!(twice.header(ALLOWED), None);
 }

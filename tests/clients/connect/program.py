@@ -15,17 +15,11 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.external import ExternalData
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
-from cases import DIRECT, ENV, PREFIX, gate_alone, run  # noqa: E402
+from cases import ENV, PREFIX, gate_alone, run, who  # noqa: E402
 
 
-def make(token=None, **more):
-    if DIRECT:
-        who = {"username": ENV["CLIENT_USER"], "password": ENV["CLIENT_PASSWORD"]}
-    elif "token_provider" in more:
-        who = {}
-    else:
-        who = {"access_token": token or ENV["CLIENT_TOKEN"]}
-    return clickhouse_connect.get_client(host=ENV["CLIENT_HOST"], port=int(ENV["CLIENT_PORT"]), secure=True, ca_cert=ENV["CLIENT_CA"], **who, **more)
+def make(token=None, token_provider=None, **more):
+    return clickhouse_connect.get_client(host=ENV["CLIENT_HOST"], port=int(ENV["CLIENT_PORT"]), secure=True, ca_cert=ENV["CLIENT_CA"], **who(token, token_provider), **more)
 
 
 def rows(answer):

@@ -9,14 +9,13 @@ import pyarrow
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
-from cases import DIRECT, ENV, PREFIX, gate_alone, lacks, run  # noqa: E402
+from cases import ENV, PREFIX, gate_alone, lacks, run, who  # noqa: E402
 
 OF_CONNECT = lacks("the same as clickhouse-connect's")
 
 
 def make(token=None):
-    who = {"username": ENV["CLIENT_USER"], "password": ENV["CLIENT_PASSWORD"]} if DIRECT else {"access_token": token or ENV["CLIENT_TOKEN"]}
-    return clickhouse_connect.get_client(host=ENV["CLIENT_HOST"], port=int(ENV["CLIENT_PORT"]), secure=True, ca_cert=ENV["CLIENT_CA"], **who)
+    return clickhouse_connect.get_client(host=ENV["CLIENT_HOST"], port=int(ENV["CLIENT_PORT"]), secure=True, ca_cert=ENV["CLIENT_CA"], **who(token))
 
 
 TYPES = """SELECT toUInt8(255) AS u8, toInt64('-9223372036854775808') AS i64, 0.1 AS f, 'Grüße' AS s, toDate('2026-02-28') AS day,

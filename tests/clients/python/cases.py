@@ -7,6 +7,13 @@ ENV = os.environ
 DIRECT, PREFIX = ENV["CLIENT_WAY"] == "direct", ENV["CLIENT_TABLE_PREFIX"]
 
 
+def who(token=None, token_provider=None):
+    """By whom a client of clickhouse-connect is made."""
+    if DIRECT:
+        return {"username": ENV["CLIENT_USER"], "password": ENV["CLIENT_PASSWORD"]}
+    return {"token_provider": token_provider} if token_provider else {"access_token": token or ENV["CLIENT_TOKEN"]}
+
+
 class NotRun(Exception):
     """This client has no such thing."""
 
