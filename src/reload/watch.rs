@@ -2,11 +2,13 @@
 //! place, and by content, because not every event is a change.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 use crate::config::Config;
@@ -32,10 +34,11 @@ impl Watch {
     pub(super) fn new(file: &Path, config: &Config) -> Self {
         let files: Vec<PathBuf> = [file.to_owned()].into_iter().chain(config.files()).collect();
         let (sender, events) = mpsc::channel(1);
-        let watcher = notify::recommended_watcher(move |_event| {
+        let names: BTreeSet<OsString> = files.iter().filter_map(|file| file.file_name()).map(Into::into).collect();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // A full channel is as good: one event that waits is enough.
-            if sender.try_send(()).is_err() {
-                tracing::trace!("an event waits already");
+            if event.is_ok_and(|event| !may_change(&event, &names)) || sender.try_send(()).is_err() {
+                tracing::trace!("nothing new, or an event waits already");
             }
         });
         let watched = watcher.and_then(|mut watcher| {
@@ -83,6 +86,19 @@ impl Watch {
         if tokio::time::timeout(PATIENCE, quiet).await.is_err() {
             tracing::debug!("files of the config are being written without end; they are read as they are");
         }
+    }
+}
+
+/// Whether what happened in a folder may have changed the files of a config that have these names. That somebody reads them has not, and it
+/// is mostly this very watch; nor that something is written to another file beside them, as the record or a log.
+fn may_change(event: &Event, names: &BTreeSet<OsString>) -> bool {
+    let is_ours = |path: &PathBuf| {
+        path.extension().is_some_and(|kind| kind == "yaml" || kind == "yml") || path.file_name().is_some_and(|name| names.contains(name))
+    };
+    match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) | EventKind::Modify(ModifyKind::Data(_)) => event.paths.iter().any(is_ours),
+        EventKind::Access(_) => false,
+        EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => true,
     }
 }
 

@@ -250,6 +250,26 @@ async fn changed_files_are_read_by_themselves_whole_or_not_at_all() {
     assert!(scene.house.admin_get("/metrics").await.text().contains("keyhouse_config_generation 4"));
 }
 
+/// Reading files is something that happens to them, too: a watch that looks at that looks at itself, for ever.
+#[tokio::test]
+async fn nothing_is_read_while_nothing_changes() {
+    let mut scene = Scene::start(|plan| plan.section("reload_on_change", "true")).await;
+    let (alice, folder) = (scene.issuer.token().make(), scene.house.folder.path().to_owned());
+    assert_eq!(scene.reason(&alice).await, None);
+    let before = scene.house.bytes_read();
+    for round in 0..20 {
+        // A log beside the config, and somebody who reads that.
+        fs::write(folder.join("beside.log"), format!("{round}\n").repeat(round)).unwrap();
+        fs::read(folder.join("keyhouse.yaml")).unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let read = scene.house.bytes_read() - before;
+    assert!(read < 200_000, "{read} bytes");
+    // And what changes is seen.
+    fs::write(folder.join("policies/20-more.yml"), "rules: [").unwrap();
+    scene.house.program.wait_lines(1, "nothing was reloaded").await;
+}
+
 #[tokio::test]
 async fn a_mounted_folder_that_is_swapped_is_read_by_itself() {
     let mut scene = Scene::start(|plan| plan).await;

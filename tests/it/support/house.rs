@@ -239,6 +239,12 @@ impl House {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
+    /// How many bytes it has read so far, of files and sockets.
+    pub fn bytes_read(&self) -> u64 {
+        let counts = std::fs::read_to_string(format!("/proc/{}/io", self.program.pid())).unwrap();
+        counts.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+    }
+
     /// Asks it to end, and waits until it has.
     pub async fn stop(&self) -> ExitStatus {
         self.program.signal("TERM");
