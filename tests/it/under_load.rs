@@ -21,6 +21,7 @@ use crate::support::{
     recorder::{Heard, Recorder},
     scene::Scene,
     script::{Script, is_data},
+    until,
     wire::End,
 };
 
@@ -377,7 +378,14 @@ async fn an_end_in_the_middle_of_all_that() {
 #[tokio::test]
 async fn fine_weather() {
     let load = Load::start(shape).await;
-    let seen = load.while_they_ask(sleep(Duration::from_millis(300))).await;
+    // Until each has happened, however long that takes here.
+    let every_way = async {
+        for word in ["asked", "joined", "kept"] {
+            let counted = format!("keyhouse_answers_total{{answer=\"{word}\"}}");
+            until(&counted, async || (load.scene.metric(&counted).await > 0).then_some(())).await;
+        }
+    };
+    let seen = load.while_they_ask(every_way).await;
     let outcomes = load.adds_up(&seen, 0).await;
     has(&outcomes, &["answered"]);
     assert!(outcomes.keys().all(|kind| ["answered", "refused too-many-statements"].contains(&kind.as_str())), "{outcomes:?}");
