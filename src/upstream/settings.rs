@@ -210,6 +210,9 @@ impl Known {
         }
         let inserts = effect == Effect::Insert && !understood.statement().values_are_expressions();
         for (closing, must_be_sent) in CLOSING.iter().zip(self.closing) {
+            if closing.name == READONLY && asks_for_settings(permitted) {
+                continue;
+            }
             if closing.with.goes_along(effect == Effect::Read, inserts)
                 && must_be_sent.ok_or_else(|| cannot_be_set(closing.name, closing.value, user, node))?
             {
@@ -297,6 +300,16 @@ impl User {
             );
         }
     }
+}
+
+/// Whether it reads `system.settings` and nothing else. Drivers ask there whether they are held to reads by the server: with our own lock
+/// they would believe so, and leave out the `readonly` that somebody told them to send (mcp-clickhouse with its writes switched off).
+fn asks_for_settings(permitted: &Permitted) -> bool {
+    let reach = permitted.understood().statement().reach();
+    let mut tables = reach.tables.iter();
+    let (first, second) = (tables.next(), tables.next());
+    let is_it = first.is_some_and(|name| name.table == "settings" && name.database.as_deref().unwrap_or(permitted.permit().database()) == "system");
+    is_it && second.is_none() && reach.also.is_empty() && reach.table_functions.is_empty() && reach.computed.is_empty() && reach.targets.is_empty()
 }
 
 /// What is done with a setting.

@@ -256,6 +256,30 @@ async fn a_ping_is_answered_here() {
     assert_eq!(house.wait_records(2).await.len(), 2);
 }
 
+/// A driver that is told to hold itself to reads leaves that out where the server says that it does.
+#[tokio::test]
+async fn who_asks_for_settings_is_told_those_of_the_user_and_not_our_own_lock() {
+    let (issuer, recorder) = (Issuer::start().await, Recorder::refuses());
+    recorder.answers(Script::ok("1\n"));
+    recorder.knows_settings(modern());
+    recorder.up().await;
+    let house = house(&recorder, &issuer).await;
+    let token = issuer.token().make();
+    for (sql, lock) in [
+        ("SELECT name, value, readonly FROM system.settings LIMIT 10000", None),
+        ("SELECT value FROM system.settings WHERE name = 'readonly'", None),
+        ("SELECT 1", Some("2")),
+        ("SELECT value FROM system.settings, system.one", Some("2")),
+        ("SELECT value FROM system.settings WHERE name IN (SELECT a FROM default.t)", Some("2")),
+        ("SELECT value FROM system.settings WHERE name IN default.t", Some("2")),
+        ("SELECT value FROM settings", Some("2")),
+    ] {
+        let answer = ask(&house, &token, sql).await;
+        assert_eq!(answer.status, 200, "{sql}: {}", answer.text());
+        assert_eq!(recorder.requests().pop().unwrap().parameter("readonly").as_deref(), lock, "{sql}");
+    }
+}
+
 #[tokio::test]
 async fn what_drivers_say_in_headers_and_by_revision_is_passed_on_where_the_server_knows_it() {
     let (issuer, recorder) = (Issuer::start().await, Recorder::refuses());
