@@ -286,6 +286,8 @@ impl Address {
                 return Ok(());
             }
             ("decompress", _) => return once(name, value, &mut self.decompress),
+            // Says nothing: what the caller may do is for the rule.
+            ("readonly", "0" | "false") => return Ok(()),
             ("compress", _) => return once(name, value, &mut self.compress),
             (COMPRESSION, _) => return once(name, value, &mut self.http_compression),
             _ => {}
@@ -492,7 +494,7 @@ mod tests {
             ("compress=2", Reason::MalformedParameter),
             ("compress=1&compress=0", Reason::MalformedParameter),
             ("enable_http_compression=yes", Reason::MalformedParameter),
-            ("query=1;max_threads=1&readonly=0", Reason::ParameterNotAllowed),
+            ("query=1;max_threads=1&readonly=3", Reason::ParameterNotAllowed),
             ("max_threads=1&max_threads=1", Reason::MalformedParameter),
             ("Max_threads=1", Reason::ParameterNotAllowed),
             ("SQL_tenant=1", Reason::ParameterNotAllowed),

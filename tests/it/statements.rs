@@ -132,7 +132,7 @@ async fn forms_that_are_not_plain_are_refused_by_name() {
         (to("/?%EF%BB%BFquery=SELECT+1"), 400, "parameter-not-allowed", "query"),
         (to("/?query=%zz"), 400, "malformed-parameter", "%25"),
         (to(not_utf8), 400, "malformed-parameter", "UTF-8"),
-        (to("/?readonly=0"), 400, "parameter-not-allowed", "`readonly`"),
+        (to("/?readonly=3"), 400, "parameter-not-allowed", "`readonly`"),
         (to("/?select=1"), 400, "parameter-not-allowed", "`select`"),
         (to("/?compression=gz"), 400, "parameter-not-allowed", "`compression`"),
         (to("/?max_threads=1"), 403, "setting-not-allowed", "max_threads"),

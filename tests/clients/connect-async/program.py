@@ -1,15 +1,18 @@
 """clickhouse-connect's asynchronous client: what it does otherwise than the other one."""
 import asyncio
 import hashlib
+import re
 import sys
+import time
 import uuid
 from pathlib import Path
 
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.external import ExternalData
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
-from cases import ENV, NotRun, PREFIX, gate_alone, shown, tell, who  # noqa: E402
+from cases import ENV, NotRun, PREFIX, TYPES, gate_alone, shown, tell, who  # noqa: E402
 
 
 async def make(token=None, token_provider=None, **more):
@@ -24,6 +27,11 @@ async def connect(client):
     return client.server_version
 
 
+async def types(client):
+    answer = await client.query(TYPES)
+    return {"names": answer.column_names, "types": [kind.name for kind in answer.column_types], "values": rows(answer)[0]}
+
+
 async def table(client):
     return rows(await client.query("SELECT id, region, toString(amount) FROM sales.orders ORDER BY id LIMIT 20"))
 
@@ -36,8 +44,36 @@ async def large(client):
     return [count, digest.hexdigest()[:16]]
 
 
+async def formats(client):
+    sql = "SELECT id, region, amount, placed FROM sales.orders ORDER BY id LIMIT 3"
+    text = {name: (await client.raw_query(sql, fmt=name)).decode() for name in ("TabSeparated", "CSVWithNames", "JSONEachRow")}
+    return text | {name: hashlib.sha256(await client.raw_query(sql, fmt=name)).hexdigest()[:16] for name in ("Parquet", "Arrow", "Native")}
+
+
+async def of_coding(coding, does):
+    """What one with another coding answers."""
+    client = await make(compress=coding)
+    try:
+        return await does(client)
+    finally:
+        await client.close()
+
+
+async def compressed(_):
+    async def asked(client):
+        return sum(len(row[1]) + row[0] for row in (await client.query("SELECT number, toString(number) FROM numbers(200000)")).result_rows)
+
+    return {str(coding): await of_coding(coding, asked) for coding in (False, "lz4", "zstd", "gzip", "deflate")}
+
+
 async def empty(client):
     return rows(await client.query("SELECT id FROM sales.orders WHERE id < 0"))
+
+
+async def headers(client):
+    name = str(uuid.uuid4())
+    answer = await client.query("SELECT count() FROM sales.orders", settings={"query_id": name})
+    return {"query_id": answer.query_id == name, "summary": sorted(answer.summary), "read_rows": answer.summary.get("read_rows")}
 
 
 async def parameters(client):
@@ -51,6 +87,26 @@ async def settings(client):
 async def insert(client):
     await client.insert(f"{PREFIX}stream", [[n, f"name {n}"] for n in range(10000)], column_names=["id", "name"])
     return rows(await client.query(f"SELECT count(), sum(id), max(name) FROM {PREFIX}stream"))
+
+
+async def insert_stream(client):
+    async def lines():
+        for n in range(100000, 200000):
+            yield f"{n}\tname {n}\n".encode()
+
+    await client.raw_insert(f"{PREFIX}stream", ["id", "name"], insert_block=lines(), fmt="TSV")
+    return rows(await client.query(f"SELECT count(), sum(id), max(name) FROM {PREFIX}stream"))
+
+
+async def insert_compressed(client):
+    for first, coding in zip(range(200000, 500000, 100000), ("lz4", "zstd", "gzip")):
+        await of_coding(coding, lambda other: other.insert(f"{PREFIX}stream", [[n, f"name {n}"] for n in range(first, first + 10000)], column_names=["id", "name"]))
+    return rows(await client.query(f"SELECT count(), sum(id) FROM {PREFIX}stream WHERE id >= 200000"))
+
+
+async def external(client):
+    mine = ExternalData(file_name="numbers_of_mine", data=b"1\n2\n39\n", fmt="TSV", structure="x UInt32")
+    return rows(await client.query("SELECT sum(x) FROM numbers_of_mine", external_data=mine))
 
 
 async def unknown(client):
@@ -98,6 +154,24 @@ async def refreshed(_):
         await client.close()
 
 
+async def cancel(client):
+    """A task that is cancelled lets go of its connection alone; the statement is ended by its id."""
+    name, began, seen = str(uuid.uuid4()), time.monotonic(), []
+
+    async def ask():
+        try:
+            await client.query("SELECT sum(sleepEachRow(0.1)) FROM numbers(100000)",
+                               settings={"query_id": name, "max_block_size": 1, "function_sleep_max_microseconds_per_block": 0})
+        except ClickHouseError as error:
+            seen.append(re.search(r"Code: (\d+)", str(error))[1])
+
+    running = asyncio.create_task(ask())
+    await asyncio.sleep(0.5)
+    await client.command(f"KILL QUERY WHERE query_id = '{name}' SYNC")
+    await asyncio.wait_for(running, 30)
+    return [seen, time.monotonic() - began < 10]
+
+
 async def session(_):
     client = await make(session_id=str(uuid.uuid4()))
     try:
@@ -114,9 +188,10 @@ async def concurrency(client):
 
 
 CASES = {
-    "connect": connect, "read.table": table, "read.large": large, "read.empty": empty, "parameters": parameters, "settings": settings,
-    "insert.rows": insert, "error.table": unknown, "error.syntax": syntax, "error.mid_stream": mid_stream, "refusal.table": refused_table,
-    "refusal.effect": refused_effect, "token.expired": expired, "token.refresh": refreshed, "session": session, "concurrency": concurrency,
+    "connect": connect, "read.types": types, "read.table": table, "read.formats": formats, "read.large": large, "read.compressed": compressed,
+    "read.empty": empty, "headers": headers, "parameters": parameters, "settings": settings, "insert.rows": insert, "insert.stream": insert_stream,
+    "insert.compressed": insert_compressed, "external": external, "error.table": unknown, "error.syntax": syntax, "error.mid_stream": mid_stream, "refusal.table": refused_table,
+    "refusal.effect": refused_effect, "token.expired": expired, "token.refresh": refreshed, "cancel": cancel, "session": session, "concurrency": concurrency,
 }
 
 

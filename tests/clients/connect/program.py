@@ -15,7 +15,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.external import ExternalData
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
-from cases import ENV, PREFIX, gate_alone, run, who  # noqa: E402
+from cases import ENV, PREFIX, TYPES, gate_alone, run, who  # noqa: E402
 
 
 def make(token=None, token_provider=None, **more):
@@ -24,13 +24,6 @@ def make(token=None, token_provider=None, **more):
 
 def rows(answer):
     return [[str(value) for value in row] for row in answer.result_rows]
-
-
-TYPES = """SELECT toUInt8(255) AS u8, toUInt64('18446744073709551615') AS u64, toUInt256(7) AS u256, toInt64('-9223372036854775808') AS i64, 0.1 AS f,
-    toDecimal128('12345678901234567890.0123456789', 10) AS d, 'Grüße \\t\\n "\\'' AS s, toFixedString('abc', 4) AS fs, toDate('2026-02-28') AS day,
-    toDateTime64('2026-02-28 12:34:56.789012', 6, 'UTC') AS at, toUUID('61f0c404-5cb3-11e7-907b-a6006ad3dba0') AS u,
-    CAST('b', 'Enum8(\\'a\\' = 1, \\'b\\' = 2)') AS e, toIPv4('192.0.2.1') AS ip4, toIPv6('2001:db8::1') AS ip6, [1, 2, 3] AS a, tuple(1, 'x') AS t,
-    map('k', 1) AS m, CAST(NULL, 'Nullable(Int32)') AS n, toLowCardinality('low') AS lc, true AS b"""
 
 
 def types(client):
@@ -73,7 +66,7 @@ def compressed(_):
 def headers(client):
     name = str(uuid.uuid4())
     answer = client.query("SELECT count() FROM sales.orders", settings={"query_id": name})
-    return {"query_id": answer.query_id == name, "summary": sorted(answer.summary)[:3], "timezone": client.server_tz.key if hasattr(client.server_tz, "key") else str(client.server_tz)}
+    return {"query_id": answer.query_id == name, "summary": sorted(answer.summary), "read_rows": answer.summary.get("read_rows"), "timezone": client.server_tz.key if hasattr(client.server_tz, "key") else str(client.server_tz)}
 
 
 def parameters(client):

@@ -14,6 +14,13 @@ def who(token=None, token_provider=None):
     return {"token_provider": token_provider} if token_provider else {"access_token": token or ENV["CLIENT_TOKEN"]}
 
 
+TYPES = """SELECT toUInt8(255) AS u8, toUInt64('18446744073709551615') AS u64, toUInt256(7) AS u256, toInt64('-9223372036854775808') AS i64, 0.1 AS f,
+    toDecimal128('12345678901234567890.0123456789', 10) AS d, 'Grüße \\t\\n "\\'' AS s, toFixedString('abc', 4) AS fs, toDate('2026-02-28') AS day,
+    toDateTime64('2026-02-28 12:34:56.789012', 6, 'UTC') AS at, toUUID('61f0c404-5cb3-11e7-907b-a6006ad3dba0') AS u,
+    CAST('b', 'Enum8(\\'a\\' = 1, \\'b\\' = 2)') AS e, toIPv4('192.0.2.1') AS ip4, toIPv6('2001:db8::1') AS ip6, [1, 2, 3] AS a, tuple(1, 'x') AS t,
+    map('k', 1) AS m, CAST(NULL, 'Nullable(Int32)') AS n, toLowCardinality('low') AS lc, true AS b"""
+
+
 class NotRun(Exception):
     """This client has no such thing."""
 

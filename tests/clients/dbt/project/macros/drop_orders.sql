@@ -1,0 +1,1 @@
+{% macro drop_orders() %}{% do run_query("drop table sales.orders") %}{% endmacro %}
