@@ -199,8 +199,8 @@ def compare(direct, gate, listed):
                 wrong.append(f"{case}: fails both ways, so it says nothing: {json.dumps(one)[:1000]}")
             if case in listed:
                 wrong.append(f"{case}: is equal, and differences.yaml says otherwise; take it out")
-        elif case in listed and one is not None and other is not None and ("error" in one) == ("error" in other):
-            # Words may differ; that one fails and the other does not is no difference to get used to.
+        elif case in listed and one is not None and other is not None and not ("error" in one and "error" not in other):
+            # Keyhouse may refuse more, with a sentence why; what ClickHouse refuses and Keyhouse lets through is no difference to get used to.
             counts["listed"] += 1
         else:
             wrong.append(f"{case}:\n      direct   {json.dumps(one)[:1000]}\n      Keyhouse {json.dumps(other)[:1000]}")
