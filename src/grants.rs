@@ -16,7 +16,8 @@ pub use limits::{Hold, Limit, closed, limits};
 
 use crate::config::Config;
 use crate::policy::{Means, Rule, Rules};
-use crate::statement::{is_plain_name, quoted, quoted_name};
+use crate::statement::quoted;
+pub use crate::statement::written_name as quote;
 
 /// How it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -160,11 +161,6 @@ pub fn write(form: Form, holders: &[Holder<'_>], has: Option<&BTreeSet<String>>)
         Form::AllowDatabases => users_xml::write_old(holders),
     });
     written.collect::<Vec<_>>().join("\n")
-}
-
-/// A name as ClickHouse's SQL takes it.
-pub fn quote(name: &str) -> String {
-    if is_plain_name(name) { name.to_owned() } else { quoted_name(name) }
 }
 
 #[cfg(test)]

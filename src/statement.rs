@@ -51,7 +51,7 @@ use pieces::Pieces;
 pub use address::Address;
 pub use address::COMPRESSION;
 pub use cache_control::CacheControl;
-pub use canonical::{is_plain_name, quoted, quoted_name};
+pub use canonical::{is_plain_name, quoted, quoted_name, written_name};
 pub use coding::Coding;
 pub(crate) use coding::block;
 pub use data::{Brake, Cut, Data, Turn};

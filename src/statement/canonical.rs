@@ -63,6 +63,11 @@ pub fn is_plain_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
+/// A name as ClickHouse's SQL takes it: in backticks where it needs them.
+pub fn written_name(name: &str) -> String {
+    if is_plain_name(name) { name.to_owned() } else { quoted_name(name) }
+}
+
 struct Writer<'a> {
     text: &'a str,
     out: String,

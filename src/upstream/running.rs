@@ -9,7 +9,7 @@ use http::HeaderValue;
 use super::node::Node;
 use crate::policy::{Kill, Permitted};
 use crate::record::RequestId;
-use crate::statement::quoted;
+use crate::statement::{quoted, written_name};
 
 /// A caller, and what it calls a query.
 type Name = (Arc<str>, HeaderValue);
@@ -55,8 +55,9 @@ impl Running {
     /// are none, a rule that lets its callers end anybody's sends what was asked, and any other nothing that could be somebody's.
     pub(super) fn killing(&self, permitted: &Permitted, kill: &Kill) -> Option<Killing> {
         let names = self.names();
-        let name = HeaderValue::from_str(&kill.query_id).ok()?;
-        let own = names.get(&(Arc::clone(permitted.understood().caller().key()), name)).map(Vec::as_slice).unwrap_or_default();
+        // What could stand in no header is nobody's name.
+        let name = HeaderValue::from_str(&kill.query_id).ok().map(|name| (Arc::clone(permitted.understood().caller().key()), name));
+        let own = name.and_then(|name| names.get(&name)).map(Vec::as_slice).unwrap_or_default();
         let Some(first) = own.first() else {
             return kill.own_alone.then(|| Killing { node: None, text: text(kill, permitted, "''") });
         };
@@ -73,7 +74,7 @@ fn text(kill: &Kill, permitted: &Permitted, ids: &str) -> String {
     }
     if let Some(format) = &permitted.understood().statement().reach().format {
         text.push_str(" FORMAT ");
-        text.push_str(format);
+        text.push_str(&written_name(format));
     }
     text
 }

@@ -70,6 +70,25 @@ async fn a_caller_ends_what_it_called_so_where_that_runs() {
     .await;
 }
 
+/// The statement goes out under another's credential, so nothing of the caller's stands in it but what it was read as.
+#[tokio::test]
+async fn nothing_of_the_callers_text_comes_along() {
+    let rules = RULES.replacen("functions: [", "formats: [\"*\"], functions: [", 1);
+    let scene = Scene::start(Script::ok("1\n"), |plan| plan.policy("10-rules.yaml", &rules)).await;
+    for (sql, sent) in [
+        (r"KILL QUERY WHERE query_id = 'a\nb'", "KILL QUERY WHERE query_id IN ('')"),
+        ("KILL QUERY WHERE query_id = 'ü'", "KILL QUERY WHERE query_id IN ('')"),
+        (
+            "KILL QUERY WHERE query_id = 'x' FORMAT `TSV PARALLEL WITH DROP TABLE t`",
+            "KILL QUERY WHERE query_id IN ('') FORMAT `TSV PARALLEL WITH DROP TABLE t`",
+        ),
+    ] {
+        let answer = asks(&scene.house, &scene.alice, "/", sql).await;
+        assert_eq!(answer.status, 200, "{sql}: {}", answer.text());
+        assert_eq!(scene.recorder.requests().pop().unwrap().text(), sent);
+    }
+}
+
 #[tokio::test]
 async fn any_other_form_is_for_those_who_administer() {
     let scene = Scene::start(Script::ok("1\n"), |plan| plan.policy("10-rules.yaml", RULES)).await;
