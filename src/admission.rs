@@ -20,6 +20,7 @@ use crate::config::{Config, Queue, Share, Shares, Window};
 use crate::policy::Permitted;
 use crate::record::Metrics;
 use crate::refusal::{Reason, Refusal};
+use crate::sessions::Lease;
 use crate::statement::Brake;
 use meter::Throttle;
 use slots::{Bytes, Held, Place, Spendthrift, State, Turn};
@@ -116,9 +117,17 @@ pub struct Terms {
     pub deadline: Option<Instant>,
     /// What holds back the data that goes with it.
     pub brake: Option<Box<dyn Brake>>,
+    /// The session that it runs in, to hold as long as the slot.
+    pub session: Option<Box<Lease>>,
 }
 
 impl Admitted {
+    /// The same, in this session.
+    pub fn in_session(mut self, session: Option<Box<Lease>>) -> Self {
+        self.terms.session = session;
+        self
+    }
+
     /// What may run, and how.
     pub fn into_parts(self) -> (Permitted, Terms) {
         (self.permitted, self.terms)
@@ -195,7 +204,7 @@ impl Admission {
                 Held::Full(bound) => return Err(self.refusal(&bound, None)),
             }),
         };
-        let mut terms = Terms { slot, deadline, brake };
+        let mut terms = Terms { slot, deadline, brake, session: None };
         if !windows.is_empty() {
             let now = clock::tick();
             if let Some(left) = self.state.time_left(&windows, now).map_err(|spent| exhausted(&spent))? {

@@ -122,8 +122,8 @@ struct ByWhom {
 /// Its turn, and the only way to ClickHouse.
 async fn ask(snapshot: &Snapshot, permitted: Permitted, by: ByWhom, waited: impl FnOnce(Duration)) -> Result<Answer, Refusal> {
     let session = permitted.permit().session().map(|session| snapshot.sessions.open(session, clock::tick())).transpose()?;
-    let admitted = snapshot.admission.admit(permitted, waited).await?;
-    snapshot.upstream.forward(admitted, session, &by.id, by.draft).await
+    let admitted = snapshot.admission.admit(permitted, waited).await?.in_session(session);
+    snapshot.upstream.forward(admitted, &by.id, by.draft).await
 }
 
 /// The same for all who ask it meanwhile.

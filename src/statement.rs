@@ -48,8 +48,7 @@ use kept::Fact;
 use lexer::{Kind, Lexer};
 use pieces::Pieces;
 
-pub use address::Address;
-pub use address::COMPRESSION;
+pub use address::{Address, COMPRESSION};
 pub use cache_control::CacheControl;
 pub use canonical::{is_plain_name, quoted, quoted_name, written_name};
 pub use coding::Coding;

@@ -98,29 +98,16 @@ impl Upstream {
     /// # Errors
     /// 502 and 504 where there is none, or none in time, 400, 408 and 413 where the data breaks off, always before a byte of an
     /// answer has gone out.
-    pub async fn forward(
-        self: &Arc<Self>,
-        admitted: Admitted,
-        session: Option<Box<Lease>>,
-        id: &RequestId,
-        draft: Option<Draft>,
-    ) -> Result<Answer, Refusal> {
+    pub async fn forward(self: &Arc<Self>, admitted: Admitted, id: &RequestId, draft: Option<Draft>) -> Result<Answer, Refusal> {
         let (permitted, terms) = admitted.into_parts();
-        let Some(deadline) = terms.deadline else { return self.exchange(permitted, terms, session, id, draft).await };
+        let Some(deadline) = terms.deadline else { return self.exchange(permitted, terms, id, draft).await };
         // Boxed with its timer, because only statements with a limit need one.
-        let asked = Box::pin(tokio::time::timeout_at((deadline + GRACE).into(), self.exchange(permitted, terms, session, id, draft)));
+        let asked = Box::pin(tokio::time::timeout_at((deadline + GRACE).into(), self.exchange(permitted, terms, id, draft)));
         asked.await.unwrap_or_else(|_elapsed| Err(overdue()))
     }
 
-    async fn exchange(
-        self: &Arc<Self>,
-        mut permitted: Permitted,
-        terms: Terms,
-        session: Option<Box<Lease>>,
-        id: &RequestId,
-        draft: Option<Draft>,
-    ) -> Result<Answer, Refusal> {
-        let Terms { slot, deadline, brake } = terms;
+    async fn exchange(self: &Arc<Self>, mut permitted: Permitted, terms: Terms, id: &RequestId, draft: Option<Draft>) -> Result<Answer, Refusal> {
+        let Terms { slot, deadline, brake, session } = terms;
         let data = match permitted.take_data() {
             Some(data) => Some(Box::pin(data.begins()).await?.braked(brake)),
             None => None,
@@ -135,8 +122,9 @@ impl Upstream {
             Some(node) => (Arc::clone(node), node.connection(false).await.map_err(unreachable)?),
             None => cluster.connect(session.as_deref(), false).await?,
         };
+        let until = deadline.map(|deadline| deadline + GRACE);
         let mut first = match self.attempt(&asked, data, found).await? {
-            Ok(answer) => return Ok(answer.holding(slot, session, deadline.map(|deadline| deadline + GRACE))),
+            Ok(answer) => return Ok(answer.holding(slot, session, until)),
             Err(failed) => failed,
         };
         let data = first.failure.data.take();
@@ -150,8 +138,7 @@ impl Upstream {
             Repeat::OnTheNext => first.node.reconnect(first.connection).await.map(|next| (Arc::clone(&first.node), next)).map_err(unreachable)?,
             Repeat::No => return Err(first.refusal()),
         };
-        let answer = self.attempt(&asked, data, again).await?.map_err(Failed::refusal)?;
-        Ok(answer.holding(slot, session, deadline.map(|deadline| deadline + GRACE)))
+        self.attempt(&asked, data, again).await?.map(|answer| answer.holding(slot, session, until)).map_err(Failed::refusal)
     }
 
     /// One try: what it refuses is refused, what it fails at may be tried again.

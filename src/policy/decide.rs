@@ -161,7 +161,12 @@ fn permit(rule: &Rule, understood: &Understood) -> Result<Permit, Refusal> {
     let (caller, address) = (understood.caller(), understood.address());
     let database = address.database().map_or_else(|| Arc::clone(&rule.database), Arc::from);
     never_observed(rule, understood).map_err(|refusal| with_message(rule, refusal))?;
-    let verdict = judge(rule, &database, understood).map_err(|refusal| with_message(rule, refusal));
+    let kills = kills(rule, understood.statement()).map(Box::new);
+    let verdict = match &kills {
+        Some(kill) if kill.own_alone => own_kill(rule, understood),
+        _ => judge(rule, &database, understood),
+    };
+    let verdict = verdict.map_err(|refusal| with_message(rule, refusal));
     let observed = match verdict {
         Ok(()) => None,
         Err(refusal) if rule.observe => Some(refusal),
@@ -180,7 +185,6 @@ fn permit(rule: &Rule, understood: &Understood) -> Result<Permit, Refusal> {
     let roles = if address.roles().is_empty() { &rule.roles } else { address.roles() };
     let under = Under { rule: &rule.digest, name: &rule.name, act_as: &rule.act_as, roles, settings: &settings };
     let session = rule.sessions.as_ref().map(|sessions| sessions.of(understood, &under)).transpose()?.flatten().map(Box::new);
-    let kills = kills(rule, understood.statement()).map(Box::new);
     Ok(Permit {
         rule: Arc::clone(&rule.name),
         act_as: Arc::clone(&rule.act_as),
@@ -251,12 +255,14 @@ fn kills(rule: &Rule, statement: &Statement) -> Option<Kill> {
     Some(Kill { query_id, mode, own_alone: !rule.allow.iter().any(|entry| entry.effects.contains(&Effect::Administer)) })
 }
 
+/// One of the caller's own is theirs to end: only how it is asked and answered is judged.
+fn own_kill(rule: &Rule, understood: &Understood) -> Result<(), Refusal> {
+    all_settings(rule, understood)?;
+    format(rule, understood)
+}
+
 fn judge(rule: &Rule, database: &str, understood: &Understood) -> Result<(), Refusal> {
     let statement = understood.statement();
-    if kills(rule, statement).is_some_and(|kill| kill.own_alone) {
-        all_settings(rule, understood)?;
-        return format(rule, understood);
-    }
     let (effect, reach) = (statement.effect(), statement.reach());
     let refuse = |reason, says: String| Err(Refusal::new(reason, says));
     if !rule.allow.iter().any(|entry| entry.effects.contains(&effect)) {

@@ -18,7 +18,7 @@ use super::{Outgoing, User};
 use crate::policy::Permitted;
 use crate::record::RequestId;
 use crate::refusal::{Reason, Refusal};
-use crate::statement::{Coding, Cut, Data, Turn};
+use crate::statement::{Address, Coding, Cut, Data, Turn};
 
 /// Not `Authorization`: with these two, any other credential on the same request is an error in ClickHouse.
 const USER: HeaderName = HeaderName::from_static("x-clickhouse-user");
@@ -120,9 +120,7 @@ pub(super) fn build(
     let mut target = Target::new();
     target.add("database", permitted.permit().database());
     target.add("query_id", id.as_str());
-    if let Some(format) = understood.address().default_format() {
-        target.add("default_format", format);
-    }
+    target.add_answer(understood.address());
     for role in permitted.permit().roles() {
         target.add("role", role);
     }
@@ -138,9 +136,6 @@ pub(super) fn build(
     }
     for (name, value) in settings {
         target.add(name, value);
-    }
-    if understood.address().wants_blocks() {
-        target.add("compress", "1");
     }
     let mut request = with_body(permitted, data, id, user, node, target)?;
     if let Some(coding) = coding(permitted) {
@@ -161,9 +156,7 @@ pub(super) fn killing(
     let (permit, mut target) = (permitted.permit(), Target::new());
     target.add("database", EVERYBODYS);
     target.add("query_id", id.as_str());
-    if let Some(format) = permitted.understood().address().default_format() {
-        target.add("default_format", format);
-    }
+    target.add_answer(permitted.understood().address());
     for role in permit.roles().iter().filter(|_| user.config.name == **permit.act_as()) {
         target.add("role", role);
     }
@@ -301,6 +294,16 @@ impl Target {
         self.0.push_str(name);
         self.0.push('=');
         self.0.extend(utf8_percent_encode(value, ENCODED));
+    }
+
+    /// How the caller reads the answer.
+    fn add_answer(&mut self, address: &Address) {
+        if let Some(format) = address.default_format() {
+            self.add("default_format", format);
+        }
+        if address.wants_blocks() {
+            self.add("compress", "1");
+        }
     }
 
     fn finish(self) -> Result<Uri, Refusal> {

@@ -83,9 +83,10 @@ async fn nothing_of_the_callers_text_comes_along() {
             "KILL QUERY WHERE query_id IN ('') FORMAT `TSV PARALLEL WITH DROP TABLE t`",
         ),
     ] {
-        let answer = asks(&scene.house, &scene.alice, "/", sql).await;
+        let answer = asks(&scene.house, &scene.alice, "/?compress=1", sql).await;
         assert_eq!(answer.status, 200, "{sql}: {}", answer.text());
-        assert_eq!(scene.recorder.requests().pop().unwrap().text(), sent);
+        let heard = scene.recorder.requests().pop().unwrap();
+        assert_eq!((heard.text().as_str(), heard.parameter("compress").as_deref()), (sent, Some("1")));
     }
 }
 
