@@ -7,14 +7,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"os"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -25,53 +23,21 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/ext"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/uuid"
+	"keyhouse.test/clients/go/cases"
 )
 
-const types = `SELECT
-    toUInt8(255) AS u8, toUInt16(65535) AS u16, toUInt32(4294967295) AS u32, toUInt64('18446744073709551615') AS u64,
-    toUInt128('340282366920938463463374607431768211455') AS u128,
-    toUInt256('115792089237316195423570985008687907853269984665640564039457584007913129639935') AS u256,
-    toInt64('-9223372036854775808') AS i64, toFloat64(0.1) AS f64, toDecimal128('12345678901234567890.0123456789', 10) AS d128,
-    'Grüße 😀 \t\n\x01 "\'\\' AS s, toFixedString('abc', 4) AS fs, toDate('2026-02-28') AS d,
-    toDateTime64('2026-02-28 12:34:56.789012', 6, 'UTC') AS dt, toUUID('61f0c404-5cb3-11e7-907b-a6006ad3dba0') AS u,
-    CAST('b', 'Enum8(\'a\' = 1, \'b\' = 2)') AS e, toIPv4('192.0.2.1') AS ip4, toIPv6('2001:db8::1') AS ip6, [1, 2, 3] AS a,
-    tuple(1, 'x') AS t, map('k', 1, 'l', 2) AS m, CAST(NULL, 'Nullable(Int32)') AS n, toLowCardinality('low') AS lc, true AS b`
-
-type notRun string
-
-func (why notRun) Error() string { return string(why) }
-
-var (
-	direct = os.Getenv("CLIENT_WAY") == "direct"
-	prefix = os.Getenv("CLIENT_TABLE_PREFIX")
-	conn   driver.Conn
-)
-
-func gateOnly() error {
-	if direct {
-		return notRun("gate only")
-	}
-	return nil
-}
-
-func must[T any](value T, err error) T {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	return value
-}
+var conn driver.Conn
 
 func options(token string) *clickhouse.Options {
 	authorities := x509.NewCertPool()
-	authorities.AppendCertsFromPEM(must(os.ReadFile(os.Getenv("CLIENT_CA"))))
+	authorities.AppendCertsFromPEM(cases.Must(os.ReadFile(os.Getenv("CLIENT_CA"))))
 	options := &clickhouse.Options{
 		Protocol:   clickhouse.HTTP,
 		Addr:       []string{os.Getenv("CLIENT_HOST") + ":" + os.Getenv("CLIENT_PORT")},
 		TLS:        &tls.Config{RootCAs: authorities},
 		ClientInfo: clickhouse.ClientInfo{Products: []struct{ Name, Version string }{{"clients", "1"}}},
 	}
-	if direct {
+	if cases.Direct {
 		options.Auth = clickhouse.Auth{Username: os.Getenv("CLIENT_USER"), Password: os.Getenv("CLIENT_PASSWORD")}
 	} else {
 		options.GetJWT = func(context.Context) (string, error) { return os.Getenv(token), nil }
@@ -152,7 +118,7 @@ func connect() (any, error) {
 }
 
 func readTypes() (any, error) {
-	rows, err := conn.Query(context.Background(), types)
+	rows, err := conn.Query(context.Background(), cases.Types)
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +215,7 @@ func each(use func(driver.Conn) (any, error)) (any, error) {
 			options.Compression = &clickhouse.Compression{Method: compression.method, Level: 3}
 		}, use)
 		if err != nil {
-			told = map[string]any{"error": steady(err.Error())}
+			told = map[string]any{"error": cases.Steady(err.Error())}
 		}
 		value[compression.name] = told
 	}
@@ -295,7 +261,7 @@ func settings() (any, error) {
 
 func insertRows() (any, error) {
 	ctx := context.Background()
-	batch, err := conn.PrepareBatch(ctx, "INSERT INTO "+prefix+"rows")
+	batch, err := conn.PrepareBatch(ctx, "INSERT INTO "+cases.Prefix+"rows")
 	if err != nil {
 		return nil, err
 	}
@@ -308,17 +274,17 @@ func insertRows() (any, error) {
 	if err := batch.Send(); err != nil {
 		return nil, err
 	}
-	sums, err := ask(ctx, conn, "SELECT count(), sum(id), sum(amount) FROM "+prefix+"rows")
+	sums, err := ask(ctx, conn, "SELECT count(), sum(id), sum(amount) FROM "+cases.Prefix+"rows")
 	if err != nil {
 		return nil, err
 	}
-	one, err := ask(ctx, conn, "SELECT * FROM "+prefix+"rows WHERE id = 42")
+	one, err := ask(ctx, conn, "SELECT * FROM "+cases.Prefix+"rows WHERE id = 42")
 	return map[string]any{"sums": sums, "one": one}, err
 }
 
 func streamed(conn driver.Conn, first, count int) (any, error) {
 	ctx := context.Background()
-	batch, err := conn.PrepareBatch(ctx, "INSERT INTO "+prefix+"stream")
+	batch, err := conn.PrepareBatch(ctx, "INSERT INTO "+cases.Prefix+"stream")
 	if err != nil {
 		return nil, err
 	}
@@ -336,7 +302,7 @@ func streamed(conn driver.Conn, first, count int) (any, error) {
 	if err := batch.Send(); err != nil {
 		return nil, err
 	}
-	return ask(ctx, conn, "SELECT count(), sum(id), max(name) FROM "+prefix+"stream WHERE id >= ? AND id < ?", first, first+count)
+	return ask(ctx, conn, "SELECT count(), sum(id), max(name) FROM "+cases.Prefix+"stream WHERE id >= ? AND id < ?", first, first+count)
 }
 
 func insertStream() (any, error) { return streamed(conn, 0, 100000) }
@@ -381,21 +347,21 @@ func errorMidStream() (any, error) {
 }
 
 func refusalTable() (any, error) {
-	if err := gateOnly(); err != nil {
+	if err := cases.GateOnly(); err != nil {
 		return nil, err
 	}
 	return ask(context.Background(), conn, "SELECT name, amount FROM hr.salaries")
 }
 
 func refusalEffect() (any, error) {
-	if err := gateOnly(); err != nil {
+	if err := cases.GateOnly(); err != nil {
 		return nil, err
 	}
 	return "done", conn.Exec(context.Background(), "DROP TABLE sales.orders")
 }
 
 func tokenExpired() (any, error) {
-	if err := gateOnly(); err != nil {
+	if err := cases.GateOnly(); err != nil {
 		return nil, err
 	}
 	late, err := clickhouse.Open(options("CLIENT_EXPIRED_TOKEN"))
@@ -407,7 +373,7 @@ func tokenExpired() (any, error) {
 }
 
 func tokenRefresh() (any, error) {
-	return nil, notRun("this client asks for a token for every request, but not for another one when it is refused")
+	return nil, cases.NotRun("this client asks for a token for every request, but not for another one when it is refused")
 }
 
 func cancel() (any, error) {
@@ -462,67 +428,33 @@ func concurrency() (any, error) {
 	})
 }
 
-var (
-	ids  = regexp.MustCompile(`[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}`)
-	ago  = regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:]+Z, \d+s ago`)
-	host = regexp.MustCompile(`(localhost|127\.0\.0\.1):\d+`)
-)
-
-// What differs from run to run: ids, times, addresses.
-func steady(text string) string {
-	text, _, _ = strings.Cut(text, " (version ")
-	text = host.ReplaceAllString(ago.ReplaceAllString(ids.ReplaceAllString(text, "<id>"), "<time>"), "<host>")
-	return strings.ReplaceAll(text, prefix, "<prefix>")
-}
-
 func main() {
-	conn = must(clickhouse.Open(options("CLIENT_TOKEN")))
+	conn = cases.Must(clickhouse.Open(options("CLIENT_TOKEN")))
 	defer conn.Close()
-	lines := json.NewEncoder(os.Stdout)
-	lines.SetEscapeHTML(false)
-	for _, one := range []struct {
-		name string
-		run  func() (any, error)
-	}{
-		{"connect", connect},
-		{"read.types", readTypes},
-		{"read.table", readTable},
-		{"read.formats", readFormats},
-		{"read.large", readLarge},
-		{"read.compressed", readCompressed},
-		{"read.empty", readEmpty},
-		{"headers", headers},
-		{"parameters", parameters},
-		{"settings", settings},
-		{"insert.rows", insertRows},
-		{"insert.stream", insertStream},
-		{"insert.compressed", insertCompressed},
-		{"external", external},
-		{"error.table", errorTable},
-		{"error.syntax", errorSyntax},
-		{"error.mid_stream", errorMidStream},
-		{"refusal.table", refusalTable},
-		{"refusal.effect", refusalEffect},
-		{"token.expired", tokenExpired},
-		{"token.refresh", tokenRefresh},
-		{"cancel", cancel},
-		{"session", session},
-		{"concurrency", concurrency},
-	} {
-		line := map[string]any{"case": one.name}
-		value, err := one.run()
-		var why notRun
-		var exception *clickhouse.Exception
-		switch {
-		case errors.As(err, &why):
-			line["not_run"] = why
-		case errors.As(err, &exception):
-			line["error"] = map[string]any{"code": exception.Code, "says": steady(err.Error())}
-		case err != nil:
-			line["error"] = map[string]any{"code": nil, "says": steady(err.Error())}
-		default:
-			line["value"] = value
-		}
-		must(0, lines.Encode(line))
-	}
+	cases.Run([]cases.Case{
+		{Name: "connect", Run: connect},
+		{Name: "read.types", Run: readTypes},
+		{Name: "read.table", Run: readTable},
+		{Name: "read.formats", Run: readFormats},
+		{Name: "read.large", Run: readLarge},
+		{Name: "read.compressed", Run: readCompressed},
+		{Name: "read.empty", Run: readEmpty},
+		{Name: "headers", Run: headers},
+		{Name: "parameters", Run: parameters},
+		{Name: "settings", Run: settings},
+		{Name: "insert.rows", Run: insertRows},
+		{Name: "insert.stream", Run: insertStream},
+		{Name: "insert.compressed", Run: insertCompressed},
+		{Name: "external", Run: external},
+		{Name: "error.table", Run: errorTable},
+		{Name: "error.syntax", Run: errorSyntax},
+		{Name: "error.mid_stream", Run: errorMidStream},
+		{Name: "refusal.table", Run: refusalTable},
+		{Name: "refusal.effect", Run: refusalEffect},
+		{Name: "token.expired", Run: tokenExpired},
+		{Name: "token.refresh", Run: tokenRefresh},
+		{Name: "cancel", Run: cancel},
+		{Name: "session", Run: session},
+		{Name: "concurrency", Run: concurrency},
+	})
 }

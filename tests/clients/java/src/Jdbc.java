@@ -1,6 +1,4 @@
 import com.clickhouse.client.api.ServerException;
-import com.google.gson.Gson;
-import com.google.gson.GsonBuilder;
 import java.math.BigDecimal;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
@@ -28,34 +26,12 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 
 /** com.clickhouse:clickhouse-jdbc: one JSON line for each case. */
-public class Program {
-    static final String TYPES = """
-        SELECT toUInt8(255) AS u8, toUInt16(65535) AS u16, toUInt32(4294967295) AS u32, toUInt64('18446744073709551615') AS u64,
-        toUInt128('340282366920938463463374607431768211455') AS u128,
-        toUInt256('115792089237316195423570985008687907853269984665640564039457584007913129639935') AS u256,
-        toInt64('-9223372036854775808') AS i64, toFloat64(0.1) AS f64, toDecimal128('12345678901234567890.0123456789', 10) AS d128,
-        'Grüße 😀 \\t\\n\\x01 "\\'\\\\' AS s, toFixedString('abc', 4) AS fs, toDate('2026-02-28') AS d,
-        toDateTime64('2026-02-28 12:34:56.789012', 6, 'UTC') AS dt, toUUID('61f0c404-5cb3-11e7-907b-a6006ad3dba0') AS u,
-        CAST('b', 'Enum8(\\'a\\' = 1, \\'b\\' = 2)') AS e, toIPv4('192.0.2.1') AS ip4, toIPv6('2001:db8::1') AS ip6, [1, 2, 3] AS a,
-        tuple(1, 'x') AS t, map('k', 1, 'l', 2) AS m, CAST(NULL, 'Nullable(Int32)') AS n, toLowCardinality('low') AS lc, true AS b""";
-
-    static class NotRun extends Exception {
-        NotRun(String why) {
-            super(why);
-        }
-    }
-
+public class Jdbc extends Cases {
     interface Use {
         Object with(Connection connection) throws Exception;
     }
 
-    static final boolean DIRECT = "direct".equals(System.getenv("CLIENT_WAY"));
-    static final String PREFIX = System.getenv("CLIENT_TABLE_PREFIX");
     static Connection connection;
-
-    static void gateOnly() throws NotRun {
-        if (DIRECT) throw new NotRun("gate only");
-    }
 
     static Connection connect(String token, Map<String, String> more) throws SQLException {
         Properties properties = new Properties();
@@ -334,15 +310,6 @@ public class Program {
         }
     }
 
-    /** What differs from run to run is left out: ids, times, addresses, the build. */
-    static String steady(String said) {
-        return said.replaceAll("[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", "<id>")
-            .replaceAll("\\d{4}-\\d\\d-\\d\\dT[\\d:]+Z, \\d+s ago", "<time>")
-            .replaceAll(" \\(version [^)]*\\)\\)?", "")
-            .replaceAll("(localhost|127\\.0\\.0\\.1):\\d+", "<host>")
-            .replace(PREFIX, "<prefix>");
-    }
-
     /** The code that ClickHouse gave is that of the cause, or of the SQLException itself. */
     static Map<String, Object> told(Throwable error) {
         Integer code = null;
@@ -354,52 +321,37 @@ public class Program {
             }
             if (cause instanceof ServerException server) code = server.getCode();
         }
-        Map<String, Object> told = new LinkedHashMap<>();
-        told.put("code", code);
-        told.put("says", steady(String.valueOf(says)));
-        return told;
+        return told(code, says);
     }
 
     public static void main(String[] arguments) throws Exception {
         Map<String, Callable<Object>> cases = new LinkedHashMap<>();
-        cases.put("connect", Program::connected);
-        cases.put("read.types", Program::types);
+        cases.put("connect", Jdbc::connected);
+        cases.put("read.types", Jdbc::types);
         cases.put("read.table", () -> ask("SELECT id, region, toString(amount) FROM sales.orders ORDER BY id LIMIT 20"));
-        cases.put("read.formats", Program::formats);
-        cases.put("read.large", Program::large);
-        cases.put("read.compressed", Program::compressed);
+        cases.put("read.formats", Jdbc::formats);
+        cases.put("read.large", Jdbc::large);
+        cases.put("read.compressed", Jdbc::compressed);
         cases.put("read.empty", () -> ask("SELECT id FROM sales.orders WHERE id < 0"));
-        cases.put("headers", Program::headers);
-        cases.put("parameters", Program::parameters);
-        cases.put("settings", Program::settings);
-        cases.put("insert.rows", Program::insertRows);
-        cases.put("insert.stream", Program::insertStream);
-        cases.put("insert.compressed", Program::insertCompressed);
-        cases.put("external", Program::external);
+        cases.put("headers", Jdbc::headers);
+        cases.put("parameters", Jdbc::parameters);
+        cases.put("settings", Jdbc::settings);
+        cases.put("insert.rows", Jdbc::insertRows);
+        cases.put("insert.stream", Jdbc::insertStream);
+        cases.put("insert.compressed", Jdbc::insertCompressed);
+        cases.put("external", Jdbc::external);
         cases.put("error.table", () -> ask("SELECT * FROM sales.nothing"));
         cases.put("error.syntax", () -> ask("SELEC 1"));
         cases.put("error.mid_stream", () -> summed(connection, "SELECT number, toString(throwIf(number = 3000000, 'stop here')) FROM numbers(4000000)"));
-        cases.put("refusal.table", Program::refusedTable);
-        cases.put("refusal.effect", Program::refusedEffect);
-        cases.put("token.expired", Program::expired);
-        cases.put("token.refresh", Program::refresh);
-        cases.put("cancel", Program::cancel);
-        cases.put("session", Program::session);
-        cases.put("concurrency", Program::concurrency);
+        cases.put("refusal.table", Jdbc::refusedTable);
+        cases.put("refusal.effect", Jdbc::refusedEffect);
+        cases.put("token.expired", Jdbc::expired);
+        cases.put("token.refresh", Jdbc::refresh);
+        cases.put("cancel", Jdbc::cancel);
+        cases.put("session", Jdbc::session);
+        cases.put("concurrency", Jdbc::concurrency);
         connection = connect("CLIENT_TOKEN", Map.of());
-        Gson gson = new GsonBuilder().serializeNulls().disableHtmlEscaping().create();
-        cases.forEach((name, run) -> {
-            Map<String, Object> line = new LinkedHashMap<>();
-            line.put("case", name);
-            try {
-                line.put("value", run.call());
-            } catch (NotRun why) {
-                line.put("not_run", why.getMessage());
-            } catch (Exception error) {
-                line.put("error", told(error));
-            }
-            System.out.println(gson.toJson(line));
-        });
+        run(cases, Jdbc::told);
         connection.close();
     }
 }

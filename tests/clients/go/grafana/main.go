@@ -19,60 +19,27 @@ import (
 	"net/url"
 	"os"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"keyhouse.test/clients/go/cases"
 )
 
-const types = `SELECT
-    toUInt8(255) AS u8, toUInt16(65535) AS u16, toUInt32(4294967295) AS u32, toUInt64('18446744073709551615') AS u64,
-    toUInt128('340282366920938463463374607431768211455') AS u128,
-    toUInt256('115792089237316195423570985008687907853269984665640564039457584007913129639935') AS u256,
-    toInt64('-9223372036854775808') AS i64, toFloat64(0.1) AS f64, toDecimal128('12345678901234567890.0123456789', 10) AS d128,
-    'Grüße 😀 \t\n\x01 "\'\\' AS s, toFixedString('abc', 4) AS fs, toDate('2026-02-28') AS d,
-    toDateTime64('2026-02-28 12:34:56.789012', 6, 'UTC') AS dt, toUUID('61f0c404-5cb3-11e7-907b-a6006ad3dba0') AS u,
-    CAST('b', 'Enum8(\'a\' = 1, \'b\' = 2)') AS e, toIPv4('192.0.2.1') AS ip4, toIPv6('2001:db8::1') AS ip6, [1, 2, 3] AS a,
-    tuple(1, 'x') AS t, map('k', 1, 'l', 2) AS m, CAST(NULL, 'Nullable(Int32)') AS n, toLowCardinality('low') AS lc, true AS b`
-
-type notRun string
-
-func (why notRun) Error() string { return string(why) }
-
-var (
-	direct = os.Getenv("CLIENT_WAY") == "direct"
-	prefix = os.Getenv("CLIENT_TABLE_PREFIX")
-	panels *sql.DB
-)
-
-func gateOnly() error {
-	if direct {
-		return notRun("gate only")
-	}
-	return nil
-}
-
-func must[T any](value T, err error) T {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	return value
-}
+var panels *sql.DB
 
 func trust() *tls.Config {
 	authorities := x509.NewCertPool()
-	authorities.AppendCertsFromPEM(must(os.ReadFile(os.Getenv("CLIENT_CA"))))
+	authorities.AppendCertsFromPEM(cases.Must(os.ReadFile(os.Getenv("CLIENT_CA"))))
 	return &tls.Config{RootCAs: authorities, ServerName: os.Getenv("CLIENT_HOST")}
 }
 
 // The user and password of the data source. Keyhouse wants the name that the token is for, or none, and without a name
 // clickhouse-go sends no password.
 func account() (string, string) {
-	if direct {
+	if cases.Direct {
 		return os.Getenv("CLIENT_USER"), os.Getenv("CLIENT_PASSWORD")
 	}
 	return "bob", os.Getenv("CLIENT_OTHER_TOKEN")
@@ -84,7 +51,7 @@ func forwarded() map[string]string {
 		"X-Grafana-User": "alice", "X-Grafana-Org-Id": "1", "X-Datasource-Uid": "P1", "X-Dashboard-Uid": "D1", "X-Panel-Id": "2",
 		"X-Dashboard-Title": "Sales",
 	}
-	if !direct {
+	if !cases.Direct {
 		headers["X-Id-Token"] = os.Getenv("CLIENT_TOKEN")
 	}
 	return headers
@@ -104,7 +71,7 @@ func source(token string, headers map[string]string, settings clickhouse.Setting
 		ReadTimeout: 60 * time.Second,
 		Auth:        clickhouse.Auth{Database: "default"},
 	}
-	if direct || token == "" {
+	if cases.Direct || token == "" {
 		options.Auth.Username, options.Auth.Password = account()
 	} else {
 		options.GetJWT = func(context.Context) (string, error) { return os.Getenv(token), nil }
@@ -182,7 +149,7 @@ func connect() (any, error) {
 	} {
 		listed, err := rows(db, query)
 		if err != nil {
-			value[query] = told(err)
+			value[query] = cases.Told(err)
 		} else {
 			value[query] = listed
 		}
@@ -191,7 +158,7 @@ func connect() (any, error) {
 }
 
 func readTypes() (any, error) {
-	found, err := panels.Query(types)
+	found, err := panels.Query(cases.Types)
 	if err != nil {
 		return nil, err
 	}
@@ -268,7 +235,7 @@ func readFormats() (any, error) {
 			parameters.Del("query")
 			var whole map[string]any
 			if err := json.Unmarshal(body, &whole); err != nil {
-				value[name+" "+method] = fmt.Sprint(answer.StatusCode, " ", steady(string(body)))
+				value[name+" "+method] = fmt.Sprint(answer.StatusCode, " ", cases.Steady(string(body)))
 				continue
 			}
 			// How long it took.
@@ -334,10 +301,10 @@ func readCompressed() (any, error) {
 
 func readEmpty() (any, error) { return rows(panels, "SELECT id FROM sales.orders WHERE id < 0") }
 
-func headers() (any, error) { return nil, notRun("the data source shows none") }
+func headers() (any, error) { return nil, cases.NotRun("the data source shows none") }
 
 func parameters() (any, error) {
-	return nil, notRun("Grafana writes values into the statement")
+	return nil, cases.NotRun("Grafana writes values into the statement")
 }
 
 // The row limit, and settings of the data source; with those that it enforces its health check wants readonly to be 0.
@@ -356,9 +323,9 @@ func settings() (any, error) {
 	return map[string]any{"limited": len(limited), "threads": threads, "readonly": readonly}, err
 }
 
-func writes() (any, error) { return nil, notRun("Grafana reads") }
+func writes() (any, error) { return nil, cases.NotRun("Grafana reads") }
 
-func external() (any, error) { return nil, notRun("Grafana sends no tables along") }
+func external() (any, error) { return nil, cases.NotRun("Grafana sends no tables along") }
 
 func errorTable() (any, error) { return rows(panels, "SELECT * FROM sales.nothing") }
 
@@ -369,21 +336,21 @@ func errorMidStream() (any, error) {
 }
 
 func refusalTable() (any, error) {
-	if err := gateOnly(); err != nil {
+	if err := cases.GateOnly(); err != nil {
 		return nil, err
 	}
 	return rows(panels, "SELECT name, amount FROM hr.salaries")
 }
 
 func refusalEffect() (any, error) {
-	if err := gateOnly(); err != nil {
+	if err := cases.GateOnly(); err != nil {
 		return nil, err
 	}
 	return rows(panels, "DROP TABLE sales.orders")
 }
 
 func tokenExpired() (any, error) {
-	if err := gateOnly(); err != nil {
+	if err := cases.GateOnly(); err != nil {
 		return nil, err
 	}
 	db := source("CLIENT_EXPIRED_TOKEN", nil, nil)
@@ -392,7 +359,7 @@ func tokenExpired() (any, error) {
 }
 
 func tokenRefresh() (any, error) {
-	return nil, notRun("Grafana renews the token before it passes it on")
+	return nil, cases.NotRun("Grafana renews the token before it passes it on")
 }
 
 func cancel() (any, error) {
@@ -409,7 +376,7 @@ func cancel() (any, error) {
 	return map[string]any{"back": time.Since(began) < 5*time.Second, "deadline": errors.Is(err, context.DeadlineExceeded)}, nil
 }
 
-func session() (any, error) { return nil, notRun("Grafana has no sessions") }
+func session() (any, error) { return nil, cases.NotRun("Grafana has no sessions") }
 
 // A dashboard of twenty panels.
 func concurrency() (any, error) {
@@ -429,71 +396,33 @@ func concurrency() (any, error) {
 	return numbers, errors.Join(failed...)
 }
 
-var (
-	ids  = regexp.MustCompile(`[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}`)
-	ago  = regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:]+Z, \d+s ago`)
-	host = regexp.MustCompile(`(localhost|127\.0\.0\.1):\d+`)
-)
-
-// What differs from run to run: ids, times, addresses, the build.
-func steady(text string) string {
-	text, _, _ = strings.Cut(text, " (version ")
-	text = host.ReplaceAllString(ago.ReplaceAllString(ids.ReplaceAllString(text, "<id>"), "<time>"), "<host>")
-	return strings.ReplaceAll(text, prefix, "<prefix>")
-}
-
-func told(err error) map[string]any {
-	var exception *clickhouse.Exception
-	if errors.As(err, &exception) {
-		return map[string]any{"code": exception.Code, "says": steady(err.Error())}
-	}
-	return map[string]any{"code": nil, "says": steady(err.Error())}
-}
-
 func main() {
 	panels = source("CLIENT_TOKEN", forwarded(), clickhouse.Settings{"limit": 0})
 	defer panels.Close()
-	lines := json.NewEncoder(os.Stdout)
-	lines.SetEscapeHTML(false)
-	for _, one := range []struct {
-		name string
-		run  func() (any, error)
-	}{
-		{"connect", connect},
-		{"read.types", readTypes},
-		{"read.table", readTable},
-		{"read.formats", readFormats},
-		{"read.large", readLarge},
-		{"read.compressed", readCompressed},
-		{"read.empty", readEmpty},
-		{"headers", headers},
-		{"parameters", parameters},
-		{"settings", settings},
-		{"insert.rows", writes},
-		{"insert.stream", writes},
-		{"insert.compressed", writes},
-		{"external", external},
-		{"error.table", errorTable},
-		{"error.syntax", errorSyntax},
-		{"error.mid_stream", errorMidStream},
-		{"refusal.table", refusalTable},
-		{"refusal.effect", refusalEffect},
-		{"token.expired", tokenExpired},
-		{"token.refresh", tokenRefresh},
-		{"cancel", cancel},
-		{"session", session},
-		{"concurrency", concurrency},
-	} {
-		line := map[string]any{"case": one.name}
-		value, err := one.run()
-		var why notRun
-		if errors.As(err, &why) {
-			line["not_run"] = why
-		} else if err != nil {
-			line["error"] = told(err)
-		} else {
-			line["value"] = value
-		}
-		must(0, lines.Encode(line))
-	}
+	cases.Run([]cases.Case{
+		{Name: "connect", Run: connect},
+		{Name: "read.types", Run: readTypes},
+		{Name: "read.table", Run: readTable},
+		{Name: "read.formats", Run: readFormats},
+		{Name: "read.large", Run: readLarge},
+		{Name: "read.compressed", Run: readCompressed},
+		{Name: "read.empty", Run: readEmpty},
+		{Name: "headers", Run: headers},
+		{Name: "parameters", Run: parameters},
+		{Name: "settings", Run: settings},
+		{Name: "insert.rows", Run: writes},
+		{Name: "insert.stream", Run: writes},
+		{Name: "insert.compressed", Run: writes},
+		{Name: "external", Run: external},
+		{Name: "error.table", Run: errorTable},
+		{Name: "error.syntax", Run: errorSyntax},
+		{Name: "error.mid_stream", Run: errorMidStream},
+		{Name: "refusal.table", Run: refusalTable},
+		{Name: "refusal.effect", Run: refusalEffect},
+		{Name: "token.expired", Run: tokenExpired},
+		{Name: "token.refresh", Run: tokenRefresh},
+		{Name: "cancel", Run: cancel},
+		{Name: "session", Run: session},
+		{Name: "concurrency", Run: concurrency},
+	})
 }
